@@ -1,0 +1,1 @@
+"""A fake SPICE server in pure Python."""

@@ -1,0 +1,276 @@
+"""One video card of the guest: its surfaces, its heads, and the calls that draw.
+
+Each call is applied to the surface first and then told to every observer as a drawable, at once and in order. Areas are
+plain tuples ``(x, y, width, height)`` and positions ``(x, y)``, in pixels from the top left; colours are anything that
+:func:`~spiceemu.guest.colors.parse_color` takes. What lies outside the surface is cut off, and a call of which nothing
+remains tells nobody anything. Every call raises :class:`~spiceemu.protocol.errors.InvalidValue` for what it cannot use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias, overload
+
+from spiceemu.codecs.pictures import Picture, to_png, to_ppm
+
+from spiceemu.guest.colors import ColorLike, parse_color
+from spiceemu.guest.drawables import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
+from spiceemu.guest.geometry import Point, Rect, RectLike, as_point, as_rect
+from spiceemu.guest.surface import BYTES_PER_PIXEL, Surface, check_size
+from spiceemu.guest.text import Font, load_font
+from spiceemu.protocol.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Observer: TypeAlias = Callable[[Drawable], None]
+
+PRIMARY: Final = 0
+"""Id of the surface that is on screen."""
+
+MAX_SURFACE_ID: Final = 1023
+"""Highest id of an offscreen surface (spice-server display-limits.h; releases up to 0.12 allowed 9999)."""
+
+MAX_HEADS: Final = 16
+"""Most heads of one display (spice-server red-qxl.cpp, MAX_MONITORS_COUNT)."""
+
+BLACK: Final = 0x000000
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One monitor: the part of the primary surface that it shows, in pixels."""
+
+    id: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def box(self) -> Rect:
+        """The part as a rectangle."""
+        return Rect(self.x, self.y, self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class Screenshot(Picture):
+    """What a display shows: BGRX pixels, tightly packed, rows from the top, every X byte 0."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture as PPM or PNG, by the suffix of the path.
+
+        :raises InvalidValue: if the suffix is neither ``.ppm`` nor ``.png``.
+        :raises OSError: if the file cannot be written.
+        """
+        encoders = {".ppm": to_ppm, ".png": to_png}
+        path = Path(path)
+        encode = encoders.get(path.suffix.lower())
+        if encode is None:
+            raise InvalidValue(f"a screenshot's file name ends in .ppm or .png, not {path.suffix!r}")
+        path.write_bytes(encode(self))
+
+
+class Display:
+    """One video card, which SPICE shows as one display channel.
+
+    ``surfaces`` has the surfaces by id, the primary under 0; ``heads`` are the monitors that show parts of the primary,
+    at first a single one that shows all of it.
+
+    :raises InvalidValue: if the size is over the limits of :mod:`spiceemu.guest.surface`.
+    """
+
+    def __init__(self, display_id: int = 0, width: int = 1024, height: int = 768) -> None:
+        self.id = display_id
+        self.surfaces: dict[int, Surface] = {PRIMARY: Surface(PRIMARY, width, height)}
+        self.heads: list[Head] = [Head(0, 0, 0, width, height)]
+        self._observers: dict[object, Observer] = {}
+
+    def __repr__(self) -> str:
+        return f"<Display {self.id} {self.width}x{self.height}>"
+
+    @property
+    def primary(self) -> Surface:
+        """The surface that is on screen."""
+        return self.surfaces[PRIMARY]
+
+    @property
+    def width(self) -> int:
+        """Width of the primary surface in pixels."""
+        return self.primary.width
+
+    @property
+    def height(self) -> int:
+        """Height of the primary surface in pixels."""
+        return self.primary.height
+
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Call the observer with every drawable from now on, and return a callable that ends this.
+
+        Observers are called in the order they came, after the surface has changed; they must not draw.
+        """
+        token = object()
+        self._observers[token] = observer
+
+        def unsubscribe() -> None:
+            self._observers.pop(token, None)
+
+        return unsubscribe
+
+    def fill(self, rect: RectLike, color: ColorLike, *, surface: int = PRIMARY) -> None:
+        """Fill a rectangle with one colour."""
+        self._tell(self._surface(surface).fill(as_rect(rect), parse_color(color)))
+
+    @overload
+    def blit(self, position: Point, picture: Picture, /, *, surface: int = PRIMARY) -> None: ...
+
+    @overload
+    def blit(
+        self,
+        position: Point,
+        width: int,
+        height: int,
+        pixels: bytes | bytearray | memoryview,
+        /,
+        *,
+        surface: int = PRIMARY,
+    ) -> None: ...
+
+    def blit(
+        self,
+        position: Point,
+        picture: Picture | int,
+        height: int | None = None,
+        pixels: bytes | bytearray | memoryview | None = None,
+        /,
+        *,
+        surface: int = PRIMARY,
+    ) -> None:
+        """Put a picture at a position: ``blit((x, y), picture)`` or ``blit((x, y), width, height, pixels)``.
+
+        The pixels are BGRX, tightly packed, rows from the top. They replace what was there: alpha is not blended.
+        """
+        if isinstance(picture, int):
+            if height is None or pixels is None:
+                raise InvalidValue("blit takes a picture, or width, height and pixels")
+            width = picture
+        else:
+            width, height, pixels = picture.width, picture.height, picture.pixels
+        box = as_rect((*as_point(position), width, height))
+        self._tell(self._surface(surface).blit(box, bytes(pixels)))
+
+    def copy(self, source: RectLike, position: Point, *, surface: int = PRIMARY) -> None:
+        """Copy a rectangle of a surface to a position of the same surface; the two may overlap."""
+        self._tell(self._surface(surface).copy(as_rect(source), *as_point(position)))
+
+    def copy_surface(self, source_surface: int, source: RectLike, position: Point, *, surface: int = PRIMARY) -> None:
+        """Copy a rectangle of one surface to a position of another; to show an offscreen surface, for one."""
+        if source_surface == surface:
+            self.copy(source, position, surface=surface)
+        else:
+            origin = self._surface(source_surface)
+            self._tell(self._surface(surface).copy_from(origin, as_rect(source), *as_point(position)))
+
+    def text(
+        self,
+        position: Point,
+        text: str,
+        *,
+        color: ColorLike,
+        background: ColorLike | None = None,
+        scale: int = 1,
+        font: Font | None = None,
+        surface: int = PRIMARY,
+    ) -> None:
+        """Write text whose first character cell has its top left corner at a position; a newline begins a new line.
+
+        :param background: colour of the cells between the ink; None leaves what is there.
+        :param scale: magnification of the font, 1 to :data:`~spiceemu.guest.text.MAX_SCALE`.
+        :param font: the package's small font, if not given.
+        """
+        font = (font or load_font()).scaled(scale)
+        x, y = as_point(position)
+        ink = parse_color(color)
+        paper = None if background is None else parse_color(background)
+        target = self._surface(surface)
+        for number, line in enumerate(text.split("\n")):
+            self._tell(target.draw_text(x, y + number * font.height, line, font, ink, paper))
+
+    def create_surface(self, width: int, height: int, *, has_alpha: bool = False) -> int:
+        """Make a black offscreen surface and return its id, the lowest free one."""
+        surface_id = next((number for number in range(1, MAX_SURFACE_ID + 1) if number not in self.surfaces), None)
+        if surface_id is None:
+            raise InvalidValue(f"a display has at most {MAX_SURFACE_ID} offscreen surfaces")
+        self._create(Surface(surface_id, width, height, has_alpha=has_alpha))
+        return surface_id
+
+    def destroy_surface(self, surface: int) -> None:
+        """Remove an offscreen surface."""
+        if surface == PRIMARY:
+            raise InvalidValue("the primary surface cannot be destroyed; resize() replaces it")
+        self._destroy(self._surface(surface))
+
+    def resize(self, width: int, height: int) -> None:
+        """Change the size of the primary surface and make one head of all of it; the same again does nothing.
+
+        The old picture is kept at the top left, and what is new is black. Observers are told, in this order:
+        SurfaceDestroyed(0), SurfaceCreated(0), Fill of it all with black, Blit of what was kept, MonitorsChanged.
+        """
+        self.set_heads([Head(0, 0, 0, width, height)])
+
+    def set_heads(self, heads: Iterable[Head]) -> None:
+        """Lay out the monitors; the primary surface becomes just large enough, as by :meth:`resize`.
+
+        Nothing but MonitorsChanged is told if the surface has that size already.
+        """
+        heads = list(heads)
+        if not 1 <= len(heads) <= MAX_HEADS:
+            raise InvalidValue(f"a display has 1 to {MAX_HEADS} heads, not {len(heads)}")
+        if len({head.id for head in heads}) < len(heads):
+            raise InvalidValue(f"two heads have one id: {heads}")
+        for head in heads:
+            check_size(head.width, head.height)
+            if head.x < 0 or head.y < 0:
+                raise InvalidValue(f"a head lies inside the primary surface, not at ({head.x}, {head.y})")
+        if heads == self.heads:
+            return
+        width, height = max(head.box.right for head in heads), max(head.box.bottom for head in heads)
+        if (width, height) != (self.width, self.height):
+            self._replace_primary(Surface(PRIMARY, width, height))
+        self.heads = heads
+        self._tell(MonitorsChanged())
+
+    def screenshot(self) -> Screenshot:
+        """Return what the primary surface shows now."""
+        pixels = bytearray(self.primary.pixels)
+        pixels[3::BYTES_PER_PIXEL] = bytes(self.width * self.height)
+        return Screenshot(self.width, self.height, bytes(pixels), has_alpha=False)
+
+    def _replace_primary(self, new: Surface) -> None:
+        old = self.primary
+        kept = old.bounds.intersection(new.bounds)
+        self._destroy(old)
+        self._create(new)
+        self._tell(new.blit(kept, old.read(kept)))
+
+    def _create(self, surface: Surface) -> None:
+        self.surfaces[surface.id] = surface
+        self._tell(SurfaceCreated(surface.id, surface.width, surface.height, surface.has_alpha))
+        # The far side's new surface may hold anything, so the black is drawn as well.
+        self._tell(surface.fill(surface.bounds, BLACK))
+
+    def _destroy(self, surface: Surface) -> None:
+        del self.surfaces[surface.id]
+        self._tell(SurfaceDestroyed(surface.id))
+
+    def _surface(self, surface_id: int) -> Surface:
+        surface = self.surfaces.get(surface_id)
+        if surface is None:
+            raise InvalidValue(f"display {self.id} has no surface {surface_id}, only {sorted(self.surfaces)}")
+        return surface
+
+    def _tell(self, drawable: Drawable | None) -> None:
+        if drawable is not None:
+            for observer in tuple(self._observers.values()):
+                observer(drawable)

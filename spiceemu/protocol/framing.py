@@ -1,0 +1,197 @@
+"""Data headers: where a message begins and ends on a connection.
+
+::
+
+    full  18 bytes   u64 serial | u16 type | u32 size | u32 sub_list
+    mini   6 bytes                u16 type | u32 size
+
+``size`` counts the body alone. The first message of a direction has serial 1; with mini headers both sides count in
+their heads. ``sub_list`` is an offset from the body's start, 0 for none, to ``u16 count | u32 offsets[count]``; each
+offset leads to ``u16 type | u32 size | body``. Sub-messages are handled before the message that carries them. The mini
+header has no room for them: what would have been a list travels earlier as a LIST message (id 8) whose body is the list.
+
+Sources: spice-protocol ``spice/protocol.h``; order of handling as in spice-gtk ``spice-channel.c``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+
+from spiceemu.protocol.base import List
+from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
+from spiceemu.protocol.message import SERVER, Message
+
+FULL_HEADER = struct.Struct("<QHII")
+MINI_HEADER = struct.Struct("<HI")
+SUB_HEADER = MINI_HEADER
+"""A sub-message's header has the fields of the mini header."""
+
+MAX_CLIENT_BODY = 1 << 20
+"""Largest body taken from a client; its longest message is a piece of a USB packet."""
+
+MAX_SERVER_BODY = 1 << 28
+"""Largest body taken from a server: an uncompressed picture of 8192x8192."""
+
+MAX_SUB_MESSAGES = 256
+"""Most sub-messages in one list; real servers send two."""
+
+LIST_ID = List.spec.ids[SERVER]
+
+Frame = tuple[int, bytes, int]
+"""Message id, body, serial."""
+
+
+class FrameReader:
+    """Cuts one direction of a connection into messages.
+
+    :param mini: whether the link agreed on mini headers.
+    :param max_body: bodies beyond this are refused as soon as their header is there.
+    """
+
+    def __init__(self, *, mini: bool, max_body: int) -> None:
+        self.mini = mini
+        self.max_body = max_body
+        self.serial = 0
+        """Serial of the last message, counted where the header has none."""
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._needed = 1
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of an incomplete message."""
+        return self._held
+
+    def receive_data(self, data: bytes) -> Iterator[Frame]:
+        """The messages that ``data`` completes, sub-messages before the one that carries them.
+
+        Exhaust the iterator before the next call.
+
+        :raises LimitExceeded: for a body over the limit, after the messages before it were given.
+        :raises MalformedMessage: for a sub-message list that does not fit its body.
+        """
+        self._held += len(data)
+        if self._pieces:
+            self._pieces.append(data)
+            if self._held < self._needed:  # so that a large body in small pieces is joined once
+                return
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+        header = MINI_HEADER if self.mini else FULL_HEADER
+        unpack, header_size, limit = header.unpack_from, header.size, self.max_body
+        start, end = header_size, len(data)
+        sub_list = 0
+        while start <= end:
+            if self.mini:
+                serial = self.serial + 1
+                kind, size = unpack(data, start - header_size)
+            else:
+                serial, kind, size, sub_list = unpack(data, start - header_size)
+            if size > limit:
+                raise LimitExceeded(f"message {kind} announces a body of {size} bytes, the limit is {limit}")
+            stop = start + size
+            if stop > end:
+                self._needed = stop - start + header_size
+                break
+            self.serial = serial
+            body = data[start:stop]
+            start = stop + header_size
+            if sub_list:
+                body, parts = _split(body, sub_list)
+                yield from ((number, part, serial) for number, part in parts)
+            if kind == LIST_ID:
+                yield from ((number, part, serial) for number, part in sub_messages(body, 0))
+            else:
+                yield kind, body, serial
+        else:
+            self._needed = header_size
+        start -= header_size
+        self._held = end - start
+        if self._held:
+            self._pieces.append(data[start:])
+
+
+def _split(body: bytes, sub_list: int) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """A body without the list behind it, and the list's messages."""
+    return body[:sub_list], sub_messages(body, sub_list)
+
+
+def sub_messages(body: bytes, offset: int) -> list[tuple[int, bytes]]:
+    """Read a list of sub-messages: ids and bodies in the list's order.
+
+    :param offset: where in the body the list stands.
+    :raises MalformedMessage: where the list, an offset or a sub-body lies outside the body.
+    :raises LimitExceeded: for more than ``MAX_SUB_MESSAGES``, or more bytes together than the body has.
+    """
+    end = len(body)
+    if offset + 2 > end:
+        raise MalformedMessage("base.List", "size", offset, f"a list at {offset} in a body of {end} bytes")
+    (count,) = struct.unpack_from("<H", body, offset)
+    if count > MAX_SUB_MESSAGES:
+        raise LimitExceeded(f"base.List.size at offset {offset}: {count} sub-messages, the limit is {MAX_SUB_MESSAGES}")
+    if offset + 2 + 4 * count > end:
+        raise MalformedMessage("base.List", "sub_messages", offset + 2, f"{count} offsets do not fit in {end} bytes")
+    found = []
+    left = end
+    for place in struct.unpack_from(f"<{count}I", body, offset + 2):
+        start = place + SUB_HEADER.size
+        if start > end:
+            raise MalformedMessage("base.List", "sub_messages", place, f"header beyond the body of {end} bytes")
+        kind, size = SUB_HEADER.unpack_from(body, place)
+        if start + size > end:
+            raise MalformedMessage("base.List", "sub_messages", place, f"needs {size} bytes, {end - start} left")
+        left -= size
+        if left < 0:  # shared bodies would let a small message stand for a large one
+            raise LimitExceeded(f"base.List at offset {offset}: sub-messages hold more than the body's {end} bytes")
+        found.append((kind, body[start : start + size]))
+    return found
+
+
+def build_sub_messages(parts: Sequence[Message], direction: str, base: int) -> bytes:
+    """Write a list of sub-messages that will stand at offset ``base`` of a body."""
+    place = base + 2 + 4 * len(parts)
+    offsets, bodies = [], []
+    for part in parts:
+        body = part.build()
+        offsets.append(place)
+        bodies.append(SUB_HEADER.pack(part.spec.ids[direction], len(body)) + body)
+        place += len(bodies[-1])
+    return struct.pack(f"<H{len(parts)}I", len(parts), *offsets) + b"".join(bodies)
+
+
+class FrameWriter:
+    """Puts headers before the messages of one direction.
+
+    :param direction: ``SERVER`` or ``CLIENT``, which decides a message's id.
+    """
+
+    def __init__(self, *, mini: bool, direction: str) -> None:
+        self.mini = mini
+        self.direction = direction
+        self.serial = 0
+        """Serial of the last message written."""
+
+    def frame(self, message: Message, before: Sequence[Message] = ()) -> list[bytes]:
+        """The buffers of a message, header first; large payloads are the message's own objects.
+
+        :param before: messages that the receiver must handle first, sent as sub-messages.
+        """
+        pieces = message.pieces()
+        size = sum(map(len, pieces))
+        number = message.spec.ids[self.direction]
+        if self.mini:
+            earlier = self._ahead(before) if before else []
+            self.serial += 1
+            return [*earlier, MINI_HEADER.pack(number, size), *pieces]
+        self.serial += 1
+        if not before:
+            return [FULL_HEADER.pack(self.serial, number, size, 0), *pieces]
+        parts = build_sub_messages(before, self.direction, size)
+        return [FULL_HEADER.pack(self.serial, number, size + len(parts), size), *pieces, parts]
+
+    def _ahead(self, before: Sequence[Message]) -> list[bytes]:
+        """With mini headers: one message goes by itself, several as a LIST. Either takes a serial of its own."""
+        if len(before) == 1:
+            return self.frame(before[0])
+        return self.frame(List(build_sub_messages(before, self.direction, 0)))
