@@ -1,1 +1,121 @@
-"""A fake SPICE server in pure Python."""
+"""A fake SPICE server in pure Python.
+
+::
+
+    from spiceemu import SpiceServer
+
+    async with SpiceServer() as server:
+        print(server.uri)
+        client = await server.wait_client()
+        await client.expect(KeyDown(0x1e))
+
+Names are loaded when they are first used, so that ``spiceemu serve`` listens before it has loaded what comes later.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spiceemu._version import __version__
+
+if TYPE_CHECKING:
+    from spiceemu.channels.events import (
+        AgentMessage,
+        AgentStarted,
+        ChannelClosed,
+        ChannelOpened,
+        ChannelsAttached,
+        ClipboardText,
+        Disconnected,
+        DisplayReady,
+        Event,
+        KeyDown,
+        KeyModifiers,
+        KeyUp,
+        Latency,
+        MonitorsRequested,
+        MouseModeRequested,
+        MouseMotion,
+        MousePosition,
+        MousePress,
+        MouseRelease,
+        PreferredCompression,
+        PreferredVideoCodecs,
+        Violation,
+    )
+    from spiceemu.client import Client
+    from spiceemu.guest.display import Display
+    from spiceemu.guest.machine import Guest
+    from spiceemu.server import SpiceServer
+
+_EVENTS = (
+    "AgentMessage",
+    "AgentStarted",
+    "ChannelClosed",
+    "ChannelOpened",
+    "ChannelsAttached",
+    "ClipboardText",
+    "Disconnected",
+    "DisplayReady",
+    "Event",
+    "KeyDown",
+    "KeyModifiers",
+    "KeyUp",
+    "Latency",
+    "MonitorsRequested",
+    "MouseModeRequested",
+    "MouseMotion",
+    "MousePosition",
+    "MousePress",
+    "MouseRelease",
+    "PreferredCompression",
+    "PreferredVideoCodecs",
+    "Violation",
+)
+
+_HOMES = {
+    **dict.fromkeys(_EVENTS, "spiceemu.channels.events"),
+    "Client": "spiceemu.client",
+    "Display": "spiceemu.guest.display",
+    "Guest": "spiceemu.guest.machine",
+    "SpiceServer": "spiceemu.server",
+}
+
+__all__ = [
+    "AgentMessage",
+    "AgentStarted",
+    "ChannelClosed",
+    "ChannelOpened",
+    "ChannelsAttached",
+    "Client",
+    "ClipboardText",
+    "Disconnected",
+    "Display",
+    "DisplayReady",
+    "Event",
+    "Guest",
+    "KeyDown",
+    "KeyModifiers",
+    "KeyUp",
+    "Latency",
+    "MonitorsRequested",
+    "MouseModeRequested",
+    "MouseMotion",
+    "MousePosition",
+    "MousePress",
+    "MouseRelease",
+    "PreferredCompression",
+    "PreferredVideoCodecs",
+    "SpiceServer",
+    "Violation",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value

@@ -12,14 +12,11 @@ Two environment variables are read here, both set by the Makefile and CI:
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 TESTS = Path(__file__).resolve().parent
 PEERS = TESTS / "peers"

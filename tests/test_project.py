@@ -9,17 +9,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 import spiceemu
 from spiceemu._version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = Path(spiceemu.__file__).parent

@@ -12,14 +12,12 @@ import os
 import random
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 import debian
 from debian import SetUpError, say
 from environment import ROOT, Environment, outside_environment, version_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FAST = "not peers and not slow"  # the tests that run on every Python
 MOST_WORKERS = 4  # tests at a time, on however large a machine: some watch the clock

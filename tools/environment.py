@@ -15,16 +15,14 @@ import shutil
 import subprocess
 import tempfile
 import tomllib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import debian
 from debian import SetUpError, say
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "spiceemu"
@@ -85,8 +83,7 @@ class Environment:
         """
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         wanted = requirements(project, self.extras, self.groups)
-        version = _output([self.interpreter, "-c", "import sys; print(sys.executable, sys.version)"])
-        base_key = _digest([version.encode(), *(line.encode() for line in wanted)])
+        base_key = self._base_key(wanted)
         package_key = _digest(_package_contents())
         stamp = self.path / "spiceemu-stamp.json"
         with self._locked():
@@ -97,10 +94,15 @@ class Environment:
                 say(f"setting up {self.path.relative_to(ROOT)} with {self.interpreter}")
                 self._create()
                 self._pip("install", *wanted)
+                base_key = self._base_key(wanted)  # Debian's venv module may have brought a newer Python along
             else:
                 stamp.unlink()  # until the new wheel is in, nothing here is to be relied on
             self._install_package()
             stamp.write_text(json.dumps({"base": base_key, "package": package_key}))
+
+    def _base_key(self, wanted: list[str]) -> str:
+        version = _output([self.interpreter, "-c", "import sys; print(sys.executable, sys.version)"])
+        return _digest([version.encode(), *(line.encode() for line in wanted)])
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -1,0 +1,1 @@
+"""Pictures to SPICE image payloads, and back."""

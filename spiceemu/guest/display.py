@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, overload
 
-from spiceemu.codecs.pictures import Picture, to_png, to_ppm
-
+from spiceemu.codecs.pictures import PIXEL_SIZE, Picture, to_png, to_ppm
 from spiceemu.guest.colors import ColorLike, parse_color
 from spiceemu.guest.drawables import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.geometry import Point, Rect, RectLike, as_point, as_rect
-from spiceemu.guest.surface import BYTES_PER_PIXEL, Surface, check_size
+from spiceemu.guest.surface import Surface, check_size
 from spiceemu.guest.text import Font, load_font
 from spiceemu.protocol.errors import InvalidValue
 
@@ -244,7 +243,7 @@ class Display:
     def screenshot(self) -> Screenshot:
         """Return what the primary surface shows now."""
         pixels = bytearray(self.primary.pixels)
-        pixels[3::BYTES_PER_PIXEL] = bytes(self.width * self.height)
+        pixels[3::PIXEL_SIZE] = bytes(self.width * self.height)
         return Screenshot(self.width, self.height, bytes(pixels), has_alpha=False)
 
     def _replace_primary(self, new: Surface) -> None:

@@ -6,8 +6,10 @@ pixels, and returns the drawable that says what was done, or None if nothing was
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from spiceemu.codecs.pictures import MAX_PIXELS, PIXEL_SIZE
 from spiceemu.guest.drawables import Blit, Copy, CopySurface, Fill, Text
 from spiceemu.guest.geometry import Rect
 from spiceemu.protocol.errors import InvalidValue
@@ -15,16 +17,16 @@ from spiceemu.protocol.errors import InvalidValue
 if TYPE_CHECKING:
     from spiceemu.guest.text import Font
 
-BYTES_PER_PIXEL: Final = 4
-
 MAX_WIDTH: Final = 16384
 """Widest surface, in pixels; wide enough for four 4K screens side by side."""
 
 MAX_HEIGHT: Final = 16384
 """Highest surface, in pixels."""
 
-MAX_AREA: Final = 1 << 25
-"""Most pixels of one surface: 128 MiB, a little more than one 8K screen of 7680x4320."""
+MAX_AREA: Final = MAX_PIXELS
+"""Most pixels of one surface: as many as a picture may have, so that every surface can be sent as one."""
+
+_revisions = count(1)
 
 
 def check_size(width: int, height: int) -> None:
@@ -41,24 +43,25 @@ def check_size(width: int, height: int) -> None:
 def crop(pixels: bytes, width: int, box: Rect) -> bytes:
     """Return the box out of tightly packed pixels whose rows are ``width`` long; it must lie inside them."""
     if box.width == width:
-        row_bytes = width * BYTES_PER_PIXEL
+        row_bytes = width * PIXEL_SIZE
         return pixels[box.y * row_bytes : box.bottom * row_bytes]
-    size = box.width * BYTES_PER_PIXEL
+    size = box.width * PIXEL_SIZE
     view = memoryview(pixels)
     return b"".join([view[start : start + size] for start in _row_starts(width, box)])
 
 
 def _row_starts(width: int, box: Rect) -> range:
     """Byte offsets of the box's rows in pixels whose rows are ``width`` long."""
-    first = (box.y * width + box.x) * BYTES_PER_PIXEL
-    return range(first, first + box.height * width * BYTES_PER_PIXEL, width * BYTES_PER_PIXEL)
+    first = (box.y * width + box.x) * PIXEL_SIZE
+    return range(first, first + box.height * width * PIXEL_SIZE, width * PIXEL_SIZE)
 
 
 class Surface:
     """Pixels with a size and an id, black at first.
 
     ``pixels`` are BGRX, or BGRA with ``has_alpha``: 4 bytes each, rows from the top, tightly packed. ``revision`` goes
-    up by one with every change of them, so that what was made from the pixels can be kept until it is stale.
+    up with every change of them, to a number that no other surface ever had: what was made from the pixels may be kept
+    under it, even past a surface that takes over the id of a destroyed one.
 
     :raises InvalidValue: if the size is over :data:`MAX_WIDTH`, :data:`MAX_HEIGHT` or :data:`MAX_AREA`.
     """
@@ -70,8 +73,8 @@ class Surface:
         self.height = height
         self.has_alpha = has_alpha
         self.bounds = Rect(0, 0, width, height)
-        self.pixels = bytearray(width * height * BYTES_PER_PIXEL)
-        self.revision = 0
+        self.pixels = bytearray(width * height * PIXEL_SIZE)
+        self.revision = next(_revisions)
         # Writing through a view is twice as fast as through the bytearray, and slices of one view may overlap.
         self._view = memoryview(self.pixels)
 
@@ -83,13 +86,13 @@ class Surface:
         box = box.intersection(self.bounds)
         if box.is_empty:
             return None
-        row = color.to_bytes(BYTES_PER_PIXEL, "little") * box.width
+        row = color.to_bytes(PIXEL_SIZE, "little") * box.width
         size = len(row)
         view = self._view
         # Row by row also for the full width: one row stays in the processor's cache.
         for start in _row_starts(self.width, box):
             view[start : start + size] = row
-        self.revision += 1
+        self.revision = next(_revisions)
         return Fill(self.id, box, color)
 
     def blit(self, box: Rect, pixels: bytes) -> Blit | None:
@@ -97,7 +100,7 @@ class Surface:
 
         :raises InvalidValue: if there are more or fewer bytes.
         """
-        expected = box.area * BYTES_PER_PIXEL
+        expected = box.area * PIXEL_SIZE
         if len(pixels) != expected:
             raise InvalidValue(f"{box.width}x{box.height} pixels are {expected} bytes, not {len(pixels)}")
         visible = box.intersection(self.bounds)
@@ -146,7 +149,7 @@ class Surface:
             keep = int.from_bytes(paint(ink=0, paper=0xFFFFFFFF), "little")
             ink = int.from_bytes(paint(ink=color, paper=0), "little")
             below = int.from_bytes(self.read(box), "little")
-            pixels = (below & keep | ink).to_bytes(box.area * BYTES_PER_PIXEL, "little")
+            pixels = (below & keep | ink).to_bytes(box.area * PIXEL_SIZE, "little")
         else:
             pixels = paint(color, background)
         self._put(box, pixels)
@@ -159,7 +162,7 @@ class Surface:
         """
         if box.intersection(self.bounds) != box:
             raise InvalidValue(f"{box} is not inside surface {self.id} of {self.width}x{self.height} pixels")
-        size = box.width * BYTES_PER_PIXEL
+        size = box.width * PIXEL_SIZE
         starts = _row_starts(self.width, box)
         if box.width == self.width:
             return bytes(self._view[starts.start : starts.stop])
@@ -172,11 +175,11 @@ class Surface:
         if box.width == self.width:
             self._view[starts.start : starts.stop] = source
         else:
-            size = box.width * BYTES_PER_PIXEL
+            size = box.width * PIXEL_SIZE
             view = self._view
             for row, start in enumerate(starts):
                 view[start : start + size] = source[row * size : (row + 1) * size]
-        self.revision += 1
+        self.revision = next(_revisions)
 
     def _clip_copy(self, source: Rect, other: Surface, x: int, y: int) -> tuple[Rect, Rect]:
         """Cut a copy's two areas to the part inside both surfaces; return (box, source), of one size."""
@@ -192,8 +195,8 @@ class Surface:
             if to.start > from_.start:
                 # Where the areas overlap a row must be read before it is written: downwards from the last row up.
                 to, from_ = to[::-1], from_[::-1]
-            size = box.width * BYTES_PER_PIXEL
+            size = box.width * PIXEL_SIZE
             target, origin = self._view, other._view
             for start, origin_start in zip(to, from_, strict=True):
                 target[start : start + size] = origin[origin_start : origin_start + size]
-        self.revision += 1
+        self.revision = next(_revisions)

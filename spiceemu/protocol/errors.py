@@ -6,6 +6,7 @@
     ├── LocalError                   our side was used wrongly; nothing was sent
     │   ├── InvalidValue             a value does not fit its field, option or limit
     │   ├── NotCompatible            the server's compat level or the link's capabilities forbid it
+    │   ├── AddressUnavailable       an address or port cannot be listened on
     │   ├── WrongState               the call is not possible now (not started, closed, already linked)
     │   ├── MissingExtra             an optional extra (``tls``, ``media``) is not installed
     │   └── ExpectationFailed        an awaited event did not come
@@ -48,6 +49,10 @@ class InvalidValue(LocalError, ValueError):
 
 class NotCompatible(LocalError):
     """The compat level, or what the other side can do, forbids this message."""
+
+
+class AddressUnavailable(LocalError, OSError):
+    """An address, port or socket file cannot be listened on."""
 
 
 class WrongState(LocalError):

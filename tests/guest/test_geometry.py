@@ -35,7 +35,10 @@ def test_area_counts_the_pixels(rect: Rect) -> None:
 
 @given(RECTS, RECTS)
 def test_intersection_has_the_pixels_inside_both(one: Rect, other: Rect) -> None:
-    assert pixels_of(one.intersection(other)) == pixels_of(one) & pixels_of(other)
+    intersection = one.intersection(other)
+
+    assert pixels_of(intersection) == pixels_of(one) & pixels_of(other)
+    assert min(intersection.width, intersection.height) >= 0
 
 
 @given(RECTS, RECTS)

@@ -72,9 +72,7 @@ def test_scale_is_limited() -> None:
             scaled()
 
 
-@pytest.mark.parametrize(
-    ("text", "cells"), [("", (0, 1)), ("abc", (3, 1)), ("a\nlonger\n", (6, 3)), ("é█", (2, 1))]
-)
+@pytest.mark.parametrize(("text", "cells"), [("", (0, 1)), ("abc", (3, 1)), ("a\nlonger\n", (6, 3)), ("é█", (2, 1))])
 def test_measure(text: str, cells: tuple[int, int]) -> None:
     font = load_font("large").scaled(2)
 

@@ -16,15 +16,17 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
 from .picture import Picture
 from .waiting import PATIENCE
+
+T = TypeVar("T")
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 GTK_CLIENT = Path(__file__).with_name("gtk_client.py")
@@ -50,8 +52,23 @@ UTF8_TEXT = 1
 # "(remote-viewer:123): GSpice-WARNING **: 05:54:39.421: text", as GLib prints it; the time is missing in old releases.
 WARNING_LINE = re.compile(r"\(.*?:\d+\): (?:(\S+)-)?(WARNING|CRITICAL|ERROR) \*\*: (?:[\d:.]+: )?(.*)")
 
-#: Warnings that a real server (QEMU 7.2, libspice-server 0.15.1) provokes as well; test_harness_qemu.py shows each.
-WARNINGS_OF_A_REAL_SERVER: tuple[str, ...] = ()
+# As PyGObject prints GLib's own warnings: "/usr/lib/.../GLib.py:497: Warning: text".
+GLIB_WARNING_LINE = re.compile(r"\S+:\d+: Warning: (.*)")
+
+#: What a real server (libspice-server 0.15.1) provokes as well, as patterns. With QEMU there is nothing. An agent that
+#: announces its capabilities makes spice-gtk ask for the sound's volume, on a machine that has no sound: the first two
+#: without GStreamer's plugins-good, the third with them.
+WARNINGS_OF_A_REAL_SERVER = (
+    r'GSpice-WARNING: Failed to create pipeline: no element "autoaudio(sink|src)"',
+    r"GLib(-GObject-CRITICAL)?: g_object_(ref|get|unref): assertion 'G_IS_OBJECT \(object\)' failed",
+    r"GLib(-GObject-\w+)?: g_object_get_is_valid_property: object class 'GstAutoAudio(Sink|Src)' has no property .*",
+)
+
+#: What spice-gtk prints when it does not trust the server's certificate, whoever the server is.
+WARNINGS_OF_DISTRUST = (
+    r"Spice-WARNING: .*: Error in certificate chain verification: .*",
+    r"GSpice-WARNING: main-\d+:0: SSL_connect: .*",
+)
 
 
 def requires(*peers: str) -> None:
@@ -84,22 +101,34 @@ def environment(**changes: str) -> dict[str, str]:
 
 def warnings_in(lines: list[str]) -> list[str]:
     """Return GLib's WARNING, CRITICAL and ERROR lines without process and time: ``GSpice-WARNING: text``."""
-    found = filter(None, map(WARNING_LINE.match, lines))
-    return [f"{domain + '-' if domain else ''}{level}: {text}" for domain, level, text in (line.groups() for line in found)]
+    warnings = []
+    for line in lines:
+        if match := WARNING_LINE.fullmatch(line):
+            domain, level, text = match.groups()
+            warnings.append(f"{domain}-{level}: {text}" if domain else f"{level}: {text}")
+        elif match := GLIB_WARNING_LINE.fullmatch(line):
+            warnings.append(f"GLib: {match[1]}")
+    return warnings
 
 
-def unexpected_warnings(lines: list[str]) -> list[str]:
-    """Return the warnings that no real server provokes."""
-    known = [re.compile(pattern) for pattern in WARNINGS_OF_A_REAL_SERVER]
-    return [line for line in warnings_in(lines) if not any(pattern.fullmatch(line) for pattern in known)]
+def without(lines: list[str], patterns: Iterable[str]) -> list[str]:
+    """Return the lines that match none of the patterns as a whole."""
+    known = [re.compile(pattern) for pattern in patterns]
+    return [line for line in lines if not any(pattern.fullmatch(line) for pattern in known)]
 
 
 class Screenshot(NamedTuple):
     """What one run of spicy-screenshot gave."""
 
-    exit_code: int
+    exit_code: int  #: 0 only when it took a picture.
     picture: Picture | None
     stderr: str
+
+    @property
+    def channel_event(self) -> int | None:
+        """The main channel's event that stopped it, if any: 20 no connection, 21 TLS, 22 link, 23 password."""
+        found = re.search(r"main channel event: (\d+)", self.stderr)
+        return int(found[1]) if found else None
 
 
 async def spicy_screenshot(
@@ -112,25 +141,18 @@ async def spicy_screenshot(
     ca_file: Path | None = None,
     timeout: float = PATIENCE,
 ) -> Screenshot:
-    """Run spicy-screenshot once. It keeps the primary as it is after the *first* drawing that reaches it.
-
-    Its exit code is 0 only when it took a picture; the number of the channel event that stopped it (23 wrong password,
-    22 link, 21 TLS, 20 connect) stands in ``stderr``.
-    """
+    """Run spicy-screenshot once. It keeps the primary as it is after the *first* drawing that reaches it."""
     requires("spicy-screenshot")
     with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        if ca_file is not None:
-            # It has no option for the authority: spice-gtk looks here.
-            (home / ".spicec").mkdir()
-            shutil.copy(ca_file, home / ".spicec" / "spice_truststore.pem")
-        output = home / "out.ppm"
+        output = Path(directory, "out.ppm")
         command = ["spicy-screenshot", "--out-file", str(output)]
         command += ["--uri", uri] if uri is not None else ["--host", host]
         for option, value in (("--port", port), ("--secure-port", tls_port), ("--password", password)):
             command += [option, str(value)] if value is not None else []
+        # It has no option for an authority, but OpenSSL has a variable.
+        trust = {} if ca_file is None else {"SSL_CERT_FILE": str(ca_file)}
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(HOME=directory)
+            *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(**trust)
         )
         try:
             async with asyncio.timeout(timeout):
@@ -142,8 +164,11 @@ async def spicy_screenshot(
                 process.kill()
                 await process.wait()
         assert process.returncode is not None
-        picture = Picture.from_ppm(output.read_bytes()) if output.exists() else None
-        return Screenshot(process.returncode, picture, stderr.decode(errors="replace"))
+        return Screenshot(process.returncode, _picture_in(output), stderr.decode(errors="replace"))
+
+
+def _picture_in(path: Path) -> Picture | None:
+    return Picture.from_ppm(path.read_bytes()) if path.exists() else None
 
 
 class CommandFailed(Exception):
@@ -151,18 +176,16 @@ class CommandFailed(Exception):
 
 
 class GtkClient:
-    """A scripted spice-gtk client in a child process (gtk_client.py lists its commands and events).
+    """A scripted spice-gtk client in a child process.
 
-        async with GtkClient() as client:
-            await client.connect(port=server.port)
-            await client.event("display-mark")
-            picture = await client.screenshot()
+    ``async with GtkClient() as client:`` starts and ends it; gtk_client.py lists its commands and events.
     """
 
     def __init__(self) -> None:
         requires("spice-gtk")
         self.events: list[dict[str, Any]] = []  #: All events so far, in order.
         self.stderr: list[str] = []  #: The lines it printed.
+        self.expected_warnings = [*WARNINGS_OF_A_REAL_SERVER]  #: Patterns; a test adds what it provokes itself.
         self._unclaimed: list[dict[str, Any]] = []
         self._news = asyncio.Event()
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -212,6 +235,11 @@ class GtkClient:
     def warnings(self) -> list[str]:
         """GLib's warning, critical and error lines so far."""
         return warnings_in(self.stderr)
+
+    @property
+    def unexpected_warnings(self) -> list[str]:
+        """Those of them that the test does not expect."""
+        return without(self.warnings, self.expected_warnings)
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -277,25 +305,25 @@ class GtkClient:
                     return self._unclaimed.pop(index)
             return None
 
-        found = await self._until(claim, lambda: f"no event {dict(wanted)}", timeout)
-        assert found is not None
-        return found
+        return await self._until(claim, lambda: f"no event {dict(wanted)}", timeout)
 
     async def shows(self, wanted: Picture | Callable[[Picture], bool], *, channel: int = 0) -> Picture:
         """Wait until the primary is this picture, or one that satisfies this function, and return it."""
         accepts = wanted.__eq__ if isinstance(wanted, Picture) else wanted
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
-        while True:
-            seen = len(self.events)
-            picture = await self.screenshot(channel)
-            if accepts(picture):
-                return picture
-            why = picture.difference(wanted) if isinstance(wanted, Picture) else f"not satisfied by {picture!r}"
+        seen, picture = len(self.events), await self.screenshot(channel)
+        while not accepts(picture):
+            why = picture.difference(wanted) if isinstance(wanted, Picture) else f"{picture!r} is not satisfying"
             # Only an event can change the primary: no need to look again before there is one.
-            await self._until(lambda seen=seen: len(self.events) > seen, lambda why=why: why, deadline - loop.time())
+            await self._more_events_than(seen, why, deadline - loop.time())
+            seen, picture = len(self.events), await self.screenshot(channel)
+        return picture
 
-    async def _until(self, look: Callable[[], Any], what: Callable[[], str], timeout: float) -> Any:
+    async def _more_events_than(self, seen: int, why: str, timeout: float) -> None:
+        await self._until(lambda: len(self.events) > seen, lambda: f"no other picture ({why})", timeout)
+
+    async def _until(self, look: Callable[[], T | None], what: Callable[[], str], timeout: float) -> T:
         try:
             async with asyncio.timeout(timeout):
                 while not (found := look()):

@@ -6,6 +6,7 @@ The streams are written to a capture file with headers of our own, so that no ne
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import struct
 import subprocess
@@ -16,12 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from .clients import environment, requires
+from .clients import environment, requires, without
 from .recorder import CLIENT, SERVER, Piece
 from .waiting import PATIENCE
 
-#: What the dissector says of streams of the real libspice-server 0.15.1 too; test_dissector.py shows where each comes from.
-#: Patterns, each for a whole finding.
+#: What the dissector says of streams of the real libspice-server 0.15.1 too: patterns, each for a whole finding.
 FINDINGS_OF_A_REAL_SERVER = (
     # Channels and messages it does not know: port, webdav, usbredir; PORT_INIT.
     "Channel Capabilities: Unknown channel - cannot dissect",
@@ -39,8 +39,8 @@ FINDINGS_OF_A_REAL_SERVER = (
     "Server MIGRATE_BEGIN(_SEAMLESS)?: Malformed Packet",
 )
 
-#: How the dissector titles a message it knows.
-MESSAGE_TITLE = re.compile(r"(Server|Client) [A-Z0-9_]+ \(\d+ bytes\)")
+#: How the dissector titles a server's message it knows; it gives no title to a client's.
+SERVER_MESSAGE = re.compile(r"Server ([A-Z0-9_]+) \(\d+ bytes\)")
 
 SERVER_PORT = 5900
 FIRST_CLIENT_PORT = 40000
@@ -114,21 +114,21 @@ def _cut_at_the_link(pieces: Sequence[Piece]) -> Iterator[Piece]:
     for sender, data in pieces:
         start, end = position[sender], position[sender] + len(data)
         bounds = [start, *(cut for cut in cuts[sender] if start < cut < end), end]
-        yield from ((sender, data[low - start : high - start]) for low, high in zip(bounds, bounds[1:], strict=False))
+        yield from ((sender, data[low - start : high - start]) for low, high in itertools.pairwise(bounds))
         position[sender] = end
 
 
 @dataclass
 class Dissection:
-    """What the dissector read: ``findings`` by text, and ``messages``, the names it gave, for each connection."""
+    """What the dissector read: ``findings`` by text; for each connection the names of the server's messages it knew."""
 
     findings: Counter[str] = field(default_factory=Counter)
-    messages: list[list[str]] = field(default_factory=list)
+    server_messages: list[list[str]] = field(default_factory=list)
 
     @property
     def unexpected(self) -> list[str]:
         """The findings that it has not of a real server."""
-        return sorted(text for text in self.findings if not any(re.fullmatch(it, text) for it in FINDINGS_OF_A_REAL_SERVER))
+        return sorted(without(list(self.findings), FINDINGS_OF_A_REAL_SERVER))
 
 
 async def dissect(connections: Sequence[Sequence[Piece]]) -> Dissection:
@@ -157,12 +157,12 @@ async def dissect(connections: Sequence[Sequence[Piece]]) -> Dissection:
 
 
 def _read_report(report: Path, connections: int) -> Dissection:
-    dissection = Dissection(messages=[[] for _ in range(connections)])
+    dissection = Dissection(server_messages=[[] for _ in range(connections)])
     for _, packet in ElementTree.iterparse(report):
         if packet.tag == "packet":
             ports = [port.get("show", "") for port in packet.iterfind("proto[@name='tcp']/field[@name='tcp.port']")]
             client = max(map(int, ports))
-            _read_packet(packet, dissection.findings, dissection.messages[client - FIRST_CLIENT_PORT])
+            _read_packet(packet, dissection.findings, dissection.server_messages[client - FIRST_CLIENT_PORT])
             packet.clear()
     return dissection
 
@@ -178,8 +178,8 @@ def _read_packet(packet: ElementTree.Element, findings: Counter[str], messages: 
             title = _text(part)
             # "Server SET_ACK (14 bytes)"; "Selected authentication mechanism: PLAIN".
             label = re.sub(r" \(\d+ bytes\)$|:.*", "", title)
-            if MESSAGE_TITLE.fullmatch(title):
-                messages.append(label)
+            if message := SERVER_MESSAGE.fullmatch(title):
+                messages.append(message[1])
             if label == "Unknown message":
                 findings[label] += 1
             for expert in part.iter("field"):

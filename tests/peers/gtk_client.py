@@ -12,8 +12,9 @@ descriptor FD carries answers and events, one JSON object a line:
     {"reply": 1, "error": "LookupError: ..."}            it could not be
     {"event": "display-invalidate", "channel": 0, ...}   something happened
 
-Events are named as spice-gtk names its signals, with these besides: ``opened``, ``closed`` and ``error`` (a channel event,
-with its ``code``), ``monitors`` (heads changed), ``name`` and ``uuid`` (of the guest), ``disconnected``. Each carries
+Events are named as spice-gtk names its signals (gtk_native.SIGNALS, and the session's ``channel-new``,
+``channel-destroy`` and ``disconnected``), with these besides: ``opened``, ``closed`` and ``error`` (a channel event,
+with its ``code``), ``monitors`` (heads changed), ``name`` and ``uuid`` (of the guest). An event of a channel carries
 ``type`` and ``channel``, the channel's type name and id. The end of standard input ends the client.
 """
 
@@ -29,9 +30,8 @@ from typing import Any
 import gi
 
 gi.require_version("SpiceClientGLib", "2.0")
-from gi.repository import GLib, GObject, SpiceClientGLib  # noqa: E402
-
 import gtk_native  # noqa: E402
+from gi.repository import GLib, GObject, SpiceClientGLib  # noqa: E402
 
 READ_SIZE = 1 << 16
 
@@ -63,8 +63,8 @@ class Client:
         self._watch(self.session, "channel-new", self._channel_new)
         self._watch(self.session, "channel-destroy", self._channel_destroy)
         self._watch(self.session, "disconnected", lambda _: self._emit("disconnected"))
-        self._watch(self.session, "notify::name", lambda *_: self._emit("name", value=self.session.get_property("name")))
-        self._watch(self.session, "notify::uuid", lambda *_: self._emit("uuid", value=gtk_native.session_uuid(self.session)))
+        self._watch(self.session, "notify::name", lambda *_: self._emit("name", value=self._name()))
+        self._watch(self.session, "notify::uuid", lambda *_: self._emit("uuid", value=self._uuid()))
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -131,6 +131,13 @@ class Client:
         maximum = channel.get_property("monitors-max")
         self._emit("monitors", channel, maximum=maximum, heads=gtk_native.monitors(channel))
 
+    def _name(self) -> str | None:
+        name: str | None = self.session.get_property("name")
+        return name
+
+    def _uuid(self) -> str | None:
+        return gtk_native.session_uuid(self.session)
+
     def _channel(self, kind: str, number: int = 0) -> Any:
         if (kind, number) not in self._open:
             # spice-gtk drops what it cannot send in silence: a test must hear of it.
@@ -160,17 +167,20 @@ class Client:
         main, inputs = self._channels.get(("main", 0)), self._channels.get(("inputs", 0))
         return {
             "channels": sorted([kind, number] for kind, number in self._open),
-            "name": self.session.get_property("name"),
-            "uuid": gtk_native.session_uuid(self.session),
+            "name": self._name(),
+            "uuid": self._uuid(),
             "mouse_mode": main and main.get_property("mouse-mode"),
             "agent_connected": main and main.get_property("agent-connected"),
             "modifiers": inputs and inputs.get_property("key-modifiers"),
         }
 
-    def command_has_capability(self, capability: int, kind: str = "main", channel: int = 0, common: bool = False) -> bool:
-        """Tell whether the server's link reply had this capability bit for the channel."""
-        where = self._channel(kind, channel)
-        return bool(where.test_common_capability(capability) if common else where.test_capability(capability))
+    def command_has_capability(self, capability: int, kind: str = "main", channel: int = 0) -> bool:
+        """Tell whether the server's link reply had this bit among the channel's own capabilities."""
+        return bool(self._channel(kind, channel).test_capability(capability))
+
+    def command_has_common_capability(self, capability: int, kind: str = "main", channel: int = 0) -> bool:
+        """Tell whether the server's link reply had this bit among the common capabilities."""
+        return bool(self._channel(kind, channel).test_common_capability(capability))
 
     def command_has_agent_capability(self, capability: int) -> bool:
         return bool(self._channel("main").agent_test_capability(capability))
@@ -186,7 +196,8 @@ class Client:
         }
 
     def command_monitors(self, channel: int = 0) -> list[dict[str, int]]:
-        return gtk_native.monitors(self._channel("display", channel))
+        heads: list[dict[str, int]] = gtk_native.monitors(self._channel("display", channel))
+        return heads
 
     def command_key_down(self, scancode: int) -> None:
         self._channel("inputs").key_press(scancode)

@@ -21,6 +21,7 @@ glib = ctypes.CDLL("libglib-2.0.so.0")
 FORMATS_OF_FOUR_BYTES = {32: "xRGB", 96: "ARGB"}
 
 CURSOR_BYTES_PER_PIXEL = 4
+MONITOR_FIELDS = ("id", "surface_id", "x", "y", "width", "height")
 UUID_SIZE = 16
 
 
@@ -41,7 +42,7 @@ class Primary(ctypes.Structure):
 class Monitor(ctypes.Structure):
     """SpiceDisplayMonitorConfig."""
 
-    _fields_ = [(name, c_uint) for name in ("id", "surface_id", "x", "y", "width", "height")]
+    _fields_ = [(name, c_uint) for name in MONITOR_FIELDS]
 
 
 class Array(ctypes.Structure):
@@ -103,6 +104,7 @@ def _as_they_are(arguments: dict[str, Any]) -> dict[str, Any]:
 
 Arguments = tuple[tuple[str, Any], ...]
 Reader = Callable[[dict[str, Any]], dict[str, Any]]
+Handler = Callable[[str, dict[str, Any]], None]
 
 _RECTANGLE: Arguments = (("x", c_int), ("y", c_int), ("width", c_int), ("height", c_int))
 _SELECTION: Arguments = (("selection", c_uint),)
@@ -155,27 +157,28 @@ SIGNALS: dict[str, dict[str, tuple[Arguments, Reader, bool]]] = {
     },
 }
 
-# A C callback lives as long as the process: the signal may fire until the very end.
+# A C callback must live as long as the process: its signal may fire until the very end.
 _kept_alive: list[Any] = []
 
 
-def connect_signals(channel: Any, kind: str, handler: Callable[[str, dict[str, Any]], None]) -> None:
+def connect_signals(channel: Any, kind: str, handler: Handler) -> None:
     """Call ``handler(signal name, arguments)`` for every signal of :data:`SIGNALS` of a channel of this kind."""
     for name, (layout, read, result) in SIGNALS.get(kind, {}).items():
-
-        def call(
-            _instance: int, *values: Any, name: str = name, layout: Arguments = layout, read: Reader = read,
-            result: bool = result,
-        ) -> int:
-            named = dict(zip((argument for argument, _ in layout), values, strict=False))
-            handler(name, read(named))
-            return int(result)
-
-        prototype = ctypes.CFUNCTYPE(c_int, c_void_p, *(kind_of for _, kind_of in layout), c_void_p)
-        callback = prototype(call)
+        prototype = ctypes.CFUNCTYPE(c_int, c_void_p, *(kind_of_value for _, kind_of_value in layout), c_void_p)
+        names = tuple(argument for argument, _ in layout)
+        callback = prototype(_receiver(name, names, read, result, handler))
         _kept_alive.append(callback)
         address = ctypes.cast(callback, c_void_p)
         gobject.g_signal_connect_data(pointer_of(channel), name.encode(), address, None, None, 0)
+
+
+def _receiver(name: str, names: tuple[str, ...], read: Reader, result: bool, handler: Handler) -> Callable[..., int]:
+    def receive(_instance: int, *values: Any) -> int:
+        # The last value is the user data that we did not give.
+        handler(name, read(dict(zip(names, values[:-1], strict=True))))
+        return int(result)
+
+    return receive
 
 
 def primary_pixels(channel: Any) -> tuple[Primary, bytes]:
@@ -202,7 +205,7 @@ def monitors(channel: Any) -> list[dict[str, int]]:
     if not array:
         return []
     found = (Monitor * array.contents.length).from_address(array.contents.data) if array.contents.length else ()
-    heads = [{name: getattr(monitor, name) for name, _ in Monitor._fields_} for monitor in found]
+    heads = [{name: getattr(monitor, name) for name in MONITOR_FIELDS} for monitor in found]
     glib.g_array_unref(ctypes.cast(array, c_void_p))
     return heads
 

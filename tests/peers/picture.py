@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-import struct
 from pathlib import Path
 
 PPM_HEADER = re.compile(rb"P6\s+(\d+)\s+(\d+)\s+255\s", re.DOTALL)
-
-# The head of an X window dump, version 7: 25 big-endian words (X11/XWDFile.h).
-XWD_HEADER = struct.Struct(">25I")
-XWD_COLOUR_SIZE = 12
 
 
 class Picture:
@@ -39,16 +34,6 @@ class Picture:
         width, height = int(header[1]), int(header[2])
         return cls(width, height, data[header.end() :])
 
-    @classmethod
-    def from_xwd(cls, data: bytes) -> Picture:
-        """Take a window dump of 32 bits a pixel, little-endian, as ``Xvfb -fbdir`` keeps it."""
-        header = XWD_HEADER.unpack_from(data)
-        header_size, width, height, bits, stride, colours = (header[index] for index in (0, 4, 5, 11, 12, 19))
-        if bits != 32 or stride != width * 4:
-            raise ValueError(f"a window dump of {bits} bits a pixel and {stride} bytes a row")
-        start = header_size + colours * XWD_COLOUR_SIZE
-        return cls.from_bgrx(width, height, data[start : start + stride * height])
-
     def __repr__(self) -> str:
         return f"<Picture {self.width}x{self.height}>"
 
@@ -64,6 +49,13 @@ class Picture:
         """Return a pixel as 0xRRGGBB."""
         start = (y * self.width + x) * 3
         return int.from_bytes(self.rgb[start : start + 3], "big")
+
+    def changed(self, x: int, y: int) -> Picture:
+        """Return a copy in which one pixel has another colour: the least difference a test must notice."""
+        start = (y * self.width + x) * 3
+        return Picture(
+            self.width, self.height, self.rgb[:start] + bytes((self.rgb[start] ^ 1,)) + self.rgb[start + 1 :]
+        )
 
     def crop(self, x: int, y: int, width: int, height: int) -> Picture:
         """Return a part of it."""
@@ -81,7 +73,7 @@ class Picture:
             start = row.find(rows[anchor])
             while start >= 0:
                 x, odd = divmod(start, 3)
-                if not odd and self.crop(x, y, part.width, part.height) == part:
+                if not odd and all(self._row(y + row, x, part.width) == rows[row] for row in range(part.height)):
                     return x, y
                 start = row.find(rows[anchor], start + 1)
         return None

@@ -43,9 +43,7 @@ class Recorder:
         )
 
     @staticmethod
-    async def _pass(
-        side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _pass(side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A side that goes away ends the other's connection as well, and that is all a relay has to do about it.
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(READ_SIZE):

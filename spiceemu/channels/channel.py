@@ -1,0 +1,225 @@
+"""What all channels do: framing, acknowledgement window, pings, and a table of what each message leads to.
+
+A channel is sans-IO. Its user calls :meth:`Channel.receive_data` with what arrived, and :meth:`Channel.data_to_send`
+whenever the connection can take more; the channel calls ``wake`` when it has something to send after it had nothing.
+Times are seconds of any clock that never goes back, given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from spiceemu.channels.events import Event, Latency, Synced
+from spiceemu.protocol import base
+from spiceemu.protocol.capabilities import ChannelType, from_words
+from spiceemu.protocol.errors import IllegalMessage, NotCompatible, UnknownMessage
+from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
+from spiceemu.protocol.message import CLIENT, SERVER, Message, messages_of
+
+if TYPE_CHECKING:
+    from spiceemu.protocol.link import Linked
+
+ACK_WINDOW = 20
+"""Messages a client takes before it acknowledges them (spice-server red-channel-client.cpp)."""
+
+MAX_PENDING_PINGS = 64
+"""Unanswered PINGs that are remembered; the oldest is forgotten."""
+
+NANOSECONDS = 1_000_000_000
+
+Handler: TypeAlias = "Callable[[Any, Any, float], Iterable[Event] | None]"
+"""Takes the channel, the message and the time; gives the events it leads to."""
+
+
+class AckWindow:
+    """How many messages a client may be behind.
+
+    A server sends at most ``2 * window + 1`` messages that were not acknowledged; an ACK counts for ``window`` of them.
+    Until ACK_SYNC of the present generation, ACKs are those of an earlier window and ignored.
+    """
+
+    def __init__(self, window: int = ACK_WINDOW) -> None:
+        self.window = window
+        self.generation = 1
+        self.outstanding = 0
+        self._synced = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another message may be sent."""
+        return self.outstanding <= 2 * self.window
+
+    def sent(self) -> None:
+        """Count a message."""
+        self.outstanding += 1
+
+    def sync(self, generation: int) -> None:
+        """Take an ACK_SYNC."""
+        self._synced = generation == self.generation
+
+    def ack(self) -> None:
+        """Take an ACK."""
+        if self._synced:
+            self.outstanding = max(self.outstanding - self.window, 0)
+
+
+class Channel:
+    """One channel of one client.
+
+    Subclasses fill ``handlers`` and override :meth:`produce`.
+
+    :param linked: how the link was agreed.
+    :param wake: called when there is something to send.
+    """
+
+    type: ClassVar[ChannelType]
+    handlers: ClassVar[Mapping[type[Message], Handler]] = {}
+
+    def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
+        self.id = linked.request.channel_id
+        self.secure = linked.request.secure
+        self.client_capabilities = from_words(linked.request.channel_capabilities)
+        self.wake = wake
+        self.window: AckWindow | None = None
+        self._reader = FrameReader(mini=linked.mini_header, max_body=MAX_CLIENT_BODY)
+        self._writer = FrameWriter(mini=linked.mini_header, direction=SERVER)
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._pings: dict[int, tuple[float, int | None]] = {}
+        self._next_ping = 1
+        self._table = _table_of(type(self))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"
+
+    @property
+    def name(self) -> str:
+        """``type:id``, for log lines."""
+        return f"{self.type.name.lower()}:{self.id}"
+
+    # Way in
+
+    def receive_data(self, data: bytes, now: float) -> Iterator[Event]:
+        """Take bytes from the client and give what they led to, in order. Exhaust the iterator before the next call.
+
+        :raises RemoteError: the client broke the protocol; the channel must be closed.
+        """
+        table = self._table
+        for number, body, _ in self._reader.receive_data(data):
+            row = table.get(number)
+            if row is None:
+                raise self._unexpected(number)
+            parse, handle = row
+            events = handle(self, parse(body), now)
+            if events is not None:
+                yield from events
+
+    def _unexpected(self, number: int) -> Exception:
+        known = messages_of(self.type, CLIENT).get(number)
+        if known is None:
+            return UnknownMessage(f"{self.name}: no client message has id {number}")
+        return IllegalMessage(f"{self.name}: {known.spec.name} is not taken here")
+
+    def close(self) -> None:
+        """Let go of the guest; the connection is gone."""
+
+    def check_time(self, now: float) -> None:
+        """Judge the channel's deadlines; called now and then.
+
+        :raises LimitExceeded: the client was too slow.
+        """
+
+    # Way out
+
+    def send(self, message: Message, *, before: Iterable[Message] = ()) -> None:
+        """Queue a message at once, whatever the window says.
+
+        :raises NotCompatible: the client has not announced the capability that the message needs.
+        """
+        self._check(message)
+        buffers = self._writer.frame(message, tuple(before))
+        self._out += buffers
+        self._out_bytes += sum(map(len, buffers))
+        if self.window is not None and not isinstance(message, base.SetAck):
+            self.window.sent()
+        self.wake()
+
+    def _check(self, message: Message) -> None:
+        """Refuse what the client cannot take: the gate of the way out."""
+        spec = message.spec
+        if self.type not in spec.channels or SERVER not in spec.ids:
+            raise NotCompatible(f"{spec.name} is not a server's message of the {self.type.name.lower()} channel")
+        if spec.capability is not None and spec.capability not in self.client_capabilities:
+            raise NotCompatible(f"{spec.name} needs {spec.capability!r}, which the client of {self.name} has not")
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._out_bytes
+
+    def data_to_send(self) -> list[bytes]:
+        """Buffers to write now, in order; empty if there is nothing or the window is closed."""
+        if not self._out:
+            self.produce()
+        out, self._out, self._out_bytes = self._out, [], 0
+        return out
+
+    def produce(self) -> None:
+        """Turn queued state into messages, a bounded amount a call. Called when the connection can take more."""
+
+    def ping(self, now: float, data: bytes = b"", mark: int | None = None) -> None:
+        """Send a PING; the answer gives a Latency event, or Synced if there is a ``mark``."""
+        if len(self._pings) >= MAX_PENDING_PINGS:
+            del self._pings[next(iter(self._pings))]
+        number = self._next_ping
+        self._next_ping = number % 0xFFFFFFFF + 1
+        self._pings[number] = now, mark
+        self.send(base.Ping(number, int(now * NANOSECONDS), data))
+
+    def mark(self, mark: int, now: float) -> None:
+        """Ask for a Synced event once the client has handled all that is queued now."""
+        self.ping(now, mark=mark)
+
+    # Handlers
+
+    def _on_ack_sync(self, message: base.AckSync, _now: float) -> None:
+        if self.window is None:
+            raise IllegalMessage(f"{self.name}: {message} without an acknowledgement window")
+        self.window.sync(message.generation)
+
+    def _on_ack(self, message: base.Ack, _now: float) -> None:
+        if self.window is None:
+            raise IllegalMessage(f"{self.name}: {message} without an acknowledgement window")
+        self.window.ack()
+        self.wake()
+
+    def _on_pong(self, message: base.Pong, now: float) -> Iterable[Event]:
+        sent, mark = self._pings.pop(message.id, (None, None))
+        if sent is None:
+            return ()  # a forgotten one, or one we never sent: upstream looks at neither
+        if mark is not None:
+            return (Synced(self.type, self.id, mark),)
+        return (Latency(self.type, self.id, now - sent),)
+
+    def _on_disconnecting(self, _message: base.Disconnecting, _now: float) -> None:
+        """The end of the connection says the same."""
+
+    base_handlers: ClassVar[Mapping[type[Message], Handler]] = {
+        base.AckSync: _on_ack_sync,
+        base.Ack: _on_ack,
+        base.Pong: _on_pong,
+        base.Disconnecting: _on_disconnecting,
+    }
+
+
+_tables: dict[type[Channel], dict[int, tuple[Callable[[bytes], Message], Handler]]] = {}
+
+
+def _table_of(channel: type[Channel]) -> dict[int, tuple[Callable[[bytes], Message], Handler]]:
+    """By message id: how to read it and what handles it."""
+    table = _tables.get(channel)
+    if table is None:
+        rows = {**Channel.base_handlers, **channel.handlers}
+        table = _tables[channel] = {kind.spec.ids[CLIENT]: (kind.parse, handle) for kind, handle in rows.items()}
+    return table

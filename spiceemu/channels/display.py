@@ -1,0 +1,255 @@
+"""The display channel: what the guest draws, as fast as the client takes it.
+
+The guest's drawables wait in a bounded queue and are encoded when the connection and the acknowledgement window are
+both open. When the queue overflows it is dropped, and what it would have changed is remembered as one dirty rectangle
+a surface; once the client takes something again it gets those rectangles from the present pixels. So a slow client
+sees merged updates, memory stays flat and nobody waits for it. A late joiner is the same case: all of the primary is
+dirty.
+
+Other surfaces than the primary are created at the client when a drawable first refers to them, as real servers do.
+
+Order at the start, as spice-server's (dcc.cpp), after the client's INIT: SET_ACK, INVAL_ALL_PALETTES, SURFACE_CREATE,
+the picture, MONITORS_CONFIG, MARK.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from spiceemu.channels.channel import AckWindow, Channel, Handler
+from spiceemu.channels.encoding import PRIMARY, Compression, DrawEncoder
+from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
+from spiceemu.channels.pixmap_cache import PixmapCache
+from spiceemu.guest.drawables import (
+    Blit,
+    CopySurface,
+    Drawable,
+    MonitorsChanged,
+    SurfaceCreated,
+    SurfaceDestroyed,
+    Text,
+)
+from spiceemu.guest.geometry import Rect
+from spiceemu.protocol import base, display
+from spiceemu.protocol.capabilities import ChannelType, DisplayCap
+from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
+from spiceemu.protocol.message import Message
+from spiceemu.protocol.types import Head
+
+if TYPE_CHECKING:
+    from spiceemu.guest.display import Display
+    from spiceemu.guest.surface import Surface
+    from spiceemu.protocol.link import Linked
+
+INIT_TIMEOUT = 30.0
+"""Seconds a client may take to its INIT (spice-server dcc.cpp, DISPLAY_CLIENT_TIMEOUT)."""
+
+MAX_QUEUED = 512
+"""Drawables that wait for a client; one more, and all become dirty rectangles."""
+
+MAX_QUEUED_BYTES = 32 << 20
+"""Pixels that wait for a client, in bytes; a little less than four frames of 1920x1080."""
+
+MAX_PRODUCED = 1 << 18
+"""Bytes of messages made at a time; the connection asks again when it can take more."""
+
+
+class DisplayChannel(Channel):
+    """Shows one display of the guest to one client.
+
+    :param shown: the display; observed until :meth:`close`.
+    :param compression: how pictures are encoded.
+    :param now: the time; the client's INIT is due ``INIT_TIMEOUT`` later.
+    """
+
+    type = ChannelType.DISPLAY
+
+    def __init__(
+        self, linked: Linked, wake: Callable[[], None], *, shown: Display, compression: Compression, now: float
+    ) -> None:
+        super().__init__(linked, wake)
+        self.display = shown
+        self.encoder = DrawEncoder(compression, PixmapCache(0))
+        self.collapses = 0
+        """How often the queue overflowed."""
+        self._deadline: float | None = now + INIT_TIMEOUT
+        self._queue: deque[Drawable] = deque()
+        self._queued_bytes = 0
+        self._announced: dict[int, Surface] = {}  # the client's surfaces once the queue is sent
+        self._created: dict[int, SurfaceCreated] = {}  # the client's surfaces now
+        self._dirty: dict[int, Rect] | None = {}  # None while drawables are queued one by one
+        self._needs_mark = False  # the primary is new
+        self._needs_monitors = False
+        self._marks: list[tuple[int, float]] = []
+        self._unsubscribe = shown.subscribe(self._on_drawable)
+
+    def close(self) -> None:
+        """Stop observing the display."""
+        self._unsubscribe()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client has sent its INIT."""
+        return self._deadline is None
+
+    def check_time(self, now: float) -> None:
+        """Refuse a client that does not say INIT in time."""
+        if self._deadline is not None and now > self._deadline:
+            raise LimitExceeded(f"{self.name}: no INIT within INIT_TIMEOUT {INIT_TIMEOUT:g} s")
+
+    # From the guest
+
+    def _on_drawable(self, drawable: Drawable) -> None:
+        if not self.ready:
+            return  # all of the primary will be sent from its pixels
+        if self._dirty is not None:
+            self._add_dirty(drawable)
+        else:
+            self._enqueue(drawable)
+            if len(self._queue) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
+                self._collapse()
+        self.wake()
+
+    def _enqueue(self, drawable: Drawable) -> None:
+        match drawable:
+            case SurfaceCreated(surface_id):
+                self._announced[surface_id] = self.display.surfaces[surface_id]
+            case SurfaceDestroyed(surface_id):
+                if self._announced.pop(surface_id, None) is None:
+                    return
+            case MonitorsChanged():
+                pass
+            case _:
+                if isinstance(drawable, CopySurface) and drawable.source_id not in self._announced:
+                    self._introduce(drawable.source_id)
+                if drawable.surface_id not in self._announced:
+                    # Its pixels have the drawable in them already.
+                    self._introduce(drawable.surface_id)
+                    return
+        self._append(drawable)
+
+    def _append(self, drawable: Drawable) -> None:
+        self._queue.append(drawable)
+        if isinstance(drawable, Blit | Text):
+            self._queued_bytes += len(drawable.pixels)
+
+    def _introduce(self, surface_id: int) -> None:
+        """Create a surface at the client that it was not told of, with what it holds now."""
+        surface = self._announced[surface_id] = self.display.surfaces[surface_id]
+        self._append(self._creation(surface_id))
+        self._append(Blit(surface_id, surface.bounds, surface.read(surface.bounds)))
+
+    def _collapse(self) -> None:
+        """Drop the queue and remember what it would have changed."""
+        self.collapses += 1
+        dropped = list(self._queue)
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._dirty = {}
+        for drawable in dropped:
+            self._add_dirty(drawable)
+
+    def _add_dirty(self, drawable: Drawable) -> None:
+        assert self._dirty is not None
+        if isinstance(drawable, SurfaceDestroyed):
+            self._dirty.pop(drawable.surface_id, None)
+        elif isinstance(drawable, MonitorsChanged):
+            self._needs_monitors = True
+        elif not isinstance(drawable, SurfaceCreated):
+            known = self._dirty.get(drawable.surface_id)
+            self._dirty[drawable.surface_id] = drawable.box if known is None else known.union(drawable.box)
+
+    # To the client
+
+    def produce(self) -> None:
+        """Encode queued drawables while the window is open, up to ``MAX_PRODUCED`` bytes."""
+        if not self.ready or self.window is None:
+            return
+        if self._dirty is not None and self.window.is_open:
+            self._repaint()
+        while self._queue and self.window.is_open and self._out_bytes < MAX_PRODUCED:
+            self._send_drawable(self._queue.popleft())
+        if not self._queue and self._dirty is None:
+            marks, self._marks = self._marks, []
+            for mark, now in marks:
+                self.ping(now, mark=mark)
+
+    def mark(self, mark: int, now: float) -> None:
+        """Ask for a Synced event once the client has drawn all that was drawn until now."""
+        self._marks.append((mark, now))
+        self.wake()
+
+    def _send_drawable(self, drawable: Drawable) -> None:
+        match drawable:
+            case SurfaceCreated(surface_id):
+                self._created[surface_id] = drawable
+                self._needs_mark |= surface_id == PRIMARY
+            case SurfaceDestroyed(surface_id):
+                del self._created[surface_id]
+            case Blit() | Text():
+                self._queued_bytes -= len(drawable.pixels)
+            case MonitorsChanged():
+                self._send_monitors()
+                return
+        for message in self.encoder.messages(drawable, self._created):
+            self.send(message)
+
+    def _send_monitors(self) -> None:
+        """MONITORS_CONFIG, if the client takes it, and MARK if the primary is new."""
+        self._needs_monitors = False
+        if DisplayCap.MONITORS_CONFIG in self.client_capabilities:
+            heads = [Head(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in self.display.heads]
+            self.send(display.MonitorsConfig(max(len(heads), 1), heads))
+        if self._needs_mark:
+            self._needs_mark = False
+            self.send(display.Mark())
+
+    def _repaint(self) -> None:
+        """Bring the client's surfaces to what the guest's are, from their present pixels."""
+        dirty, self._dirty = self._dirty or {}, None
+        for surface_id, created in list(self._created.items()):
+            if surface_id not in self.display.surfaces or self._creation(surface_id) != created:
+                self._send_drawable(SurfaceDestroyed(surface_id))
+        if PRIMARY not in self._created:
+            self._send_drawable(self._creation(PRIMARY))
+            dirty[PRIMARY] = self.display.primary.bounds
+            self._needs_monitors = True
+        self._announced = {surface_id: self.display.surfaces[surface_id] for surface_id in self._created}
+        for surface_id, surface in self._announced.items():
+            box = dirty.get(surface_id, Rect(0, 0, 0, 0)).intersection(surface.bounds)
+            if not box.is_empty:
+                for message in self.encoder.picture(surface_id, box, surface.read(box)):
+                    self.send(message)
+        if self._needs_monitors:
+            self._send_monitors()
+
+    def _creation(self, surface_id: int) -> SurfaceCreated:
+        """How a surface of the guest is announced."""
+        surface = self.display.surfaces[surface_id]
+        return SurfaceCreated(surface_id, surface.width, surface.height, surface.has_alpha)
+
+    # Handlers
+
+    def _on_init(self, message: display.Init, _now: float) -> Iterable[Event]:
+        if self.ready:
+            raise IllegalMessage(f"{self.name}: a second {message}")
+        self._deadline = None
+        self.encoder.cache.capacity = max(message.pixmap_cache_size, 0)
+        self.window = AckWindow()
+        self.send(base.SetAck(self.window.generation, self.window.window))
+        self.send(display.InvalAllPalettes())
+        return (DisplayReady(self.id, message.pixmap_cache_size, message.glz_dictionary_window_size),)
+
+    def _on_preferred_compression(self, message: display.PreferredCompression, _now: float) -> Iterable[Event]:
+        return (PreferredCompression(message.image_compression, self.id),)
+
+    def _on_preferred_codecs(self, message: display.PreferredVideoCodecType, _now: float) -> Iterable[Event]:
+        return (PreferredVideoCodecs(tuple(message.codecs), self.id),)
+
+    handlers: ClassVar[Mapping[type[Message], Handler]] = {
+        display.Init: _on_init,
+        display.PreferredCompression: _on_preferred_compression,
+        display.PreferredVideoCodecType: _on_preferred_codecs,
+    }

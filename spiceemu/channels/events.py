@@ -1,0 +1,194 @@
+"""What a client did, as frozen values.
+
+Tests compare events: ``await client.expect(KeyDown(0x1e))`` waits for an equal one. Fields that only explain, such as a
+key's name, do not take part in the comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spiceemu.protocol.capabilities import ChannelType
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOpened(Event):
+    """The client has linked a channel."""
+
+    channel_type: ChannelType
+    channel_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClosed(Event):
+    """A channel's connection is gone; ``reason`` is empty where the client simply left."""
+
+    channel_type: ChannelType
+    channel_id: int = 0
+    reason: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected(Event):
+    """The whole client is gone; the last event of every session."""
+
+    reason: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation(Event):
+    """The client broke the protocol; its connection is closed."""
+
+    channel_type: ChannelType
+    channel_id: int
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsAttached(Event):
+    """The client asked for the list of channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayReady(Event):
+    """A display channel has introduced itself; sizes in pixels."""
+
+    display_id: int = 0
+    pixmap_cache_size: int = field(default=0, compare=False)
+    glz_dictionary_window_size: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferredCompression(Event):
+    """The client asked for an image compression (``ImageCompression``)."""
+
+    compression: int
+    display_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PreferredVideoCodecs(Event):
+    """The client ordered the video codecs by preference (``VideoCodecType``)."""
+
+    codecs: tuple[int, ...]
+    display_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDown(Event):
+    """A key went down. Extended keys have their prefix in the scancode: 0xe048 is the up arrow."""
+
+    scancode: int
+    name: str = field(default="", compare=False)
+    character: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUp(Event):
+    """A key went up."""
+
+    scancode: int
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyModifiers(Event):
+    """The client set the keyboard's locks (``KeyboardModifierFlags``)."""
+
+    modifiers: int
+
+
+@dataclass(frozen=True, slots=True)
+class MouseMotion(Event):
+    """The mouse moved by so many steps, in server mouse mode."""
+
+    dx: int
+    dy: int
+    buttons: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MousePosition(Event):
+    """The pointer is at a place of a display, in client mouse mode."""
+
+    x: int
+    y: int
+    buttons: int = 0
+    display_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MousePress(Event):
+    """A button went down (``MouseButton``); ``buttons`` is the mask of all that the client says are down."""
+
+    button: int
+    buttons: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MouseRelease(Event):
+    """A button went up."""
+
+    button: int
+    buttons: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MouseModeRequested(Event):
+    """The client would like a mouse mode (``MouseMode``)."""
+
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStarted(Event):
+    """The client talks to the guest's agent and takes that many messages from it."""
+
+    tokens: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentMessage(Event):
+    """The client sent the agent a message; ``message`` is one of :mod:`spiceemu.protocol.agent`."""
+
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorsRequested(Event):
+    """The client asked for a layout of monitors: ``(x, y, width, height)`` each."""
+
+    monitors: tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipboardText(Event):
+    """The client gave the text of its clipboard."""
+
+    text: str
+    selection: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency(Event):
+    """A PING came back."""
+
+    channel_type: ChannelType
+    channel_id: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Synced(Event):
+    """A channel's client has handled everything sent before the mark."""
+
+    channel_type: ChannelType
+    channel_id: int
+    mark: int

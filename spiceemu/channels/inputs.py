@@ -1,0 +1,94 @@
+"""The inputs channel: keys and mouse, as the client sent them.
+
+Keys arrive as bytes of PC AT scancode set 1; the keyboard of the guest makes keys of them. Motions and positions are
+acknowledged four at a time, or the client stops sending them (spice-protocol SPICE_INPUT_MOTION_ACK_BUNCH).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from spiceemu.channels.channel import Channel, Handler
+from spiceemu.channels.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
+from spiceemu.protocol import inputs
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.message import Message
+
+if TYPE_CHECKING:
+    from spiceemu.protocol.link import Linked
+
+MOTION_ACK_BUNCH = 4
+"""Motions and positions that one MOUSE_MOTION_ACK stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scancodes(Event):
+    """Bytes for the keyboard; the session turns them into KeyDown and KeyUp."""
+
+    data: bytes
+
+
+class InputsChannel(Channel):
+    """Takes keys and mouse, tells the keyboard's locks.
+
+    :param locks: the keyboard's locks now (``KeyboardModifierFlags``).
+    """
+
+    type = ChannelType.INPUTS
+
+    def __init__(self, linked: Linked, wake: Callable[[], None], *, locks: int) -> None:
+        super().__init__(linked, wake)
+        self._locks = locks
+        self._unacknowledged = 0
+        self.send(inputs.Init(locks))
+
+    def set_locks(self, locks: int) -> None:
+        """Tell the client the keyboard's locks, if they changed."""
+        if locks != self._locks:
+            self._locks = locks
+            self.send(inputs.KeyModifiers(locks))
+
+    def _on_key(self, message: inputs.KeyDown | inputs.KeyUp, _now: float) -> Iterable[Event]:
+        # Up to four bytes, the first in the lowest; a zero byte ends them (spice-server inputs-channel.cpp).
+        codes, _, _ = message.code.to_bytes(4, "little").partition(b"\0")
+        return (Scancodes(codes),)
+
+    def _on_key_scancode(self, message: inputs.KeyScancode, _now: float) -> Iterable[Event]:
+        return (Scancodes(message.data),)
+
+    def _on_key_modifiers(self, message: inputs.KeyModifiers, _now: float) -> Iterable[Event]:
+        self._locks = message.modifiers
+        return (KeyModifiers(message.modifiers),)
+
+    def _on_mouse_motion(self, message: inputs.MouseMotion, _now: float) -> Iterable[Event]:
+        self._count_motion()
+        return (MouseMotion(message.dx, message.dy, message.buttons_state),)
+
+    def _on_mouse_position(self, message: inputs.MousePosition, _now: float) -> Iterable[Event]:
+        self._count_motion()
+        return (MousePosition(message.x, message.y, message.buttons_state, message.display_id),)
+
+    def _count_motion(self) -> None:
+        self._unacknowledged += 1
+        if self._unacknowledged == MOTION_ACK_BUNCH:
+            self._unacknowledged = 0
+            self.send(inputs.MouseMotionAck())
+
+    def _on_mouse_press(self, message: inputs.MousePress, _now: float) -> Iterable[Event]:
+        return (MousePress(message.button, message.buttons_state),)
+
+    def _on_mouse_release(self, message: inputs.MouseRelease, _now: float) -> Iterable[Event]:
+        return (MouseRelease(message.button, message.buttons_state),)
+
+    handlers: ClassVar[Mapping[type[Message], Handler]] = {
+        inputs.KeyDown: _on_key,
+        inputs.KeyUp: _on_key,
+        inputs.KeyScancode: _on_key_scancode,
+        inputs.KeyModifiers: _on_key_modifiers,
+        inputs.MouseMotion: _on_mouse_motion,
+        inputs.MousePosition: _on_mouse_position,
+        inputs.MousePress: _on_mouse_press,
+        inputs.MouseRelease: _on_mouse_release,
+    }

@@ -1,0 +1,175 @@
+"""One connected client, as a test sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
+
+from spiceemu.channels.events import Disconnected, Event, Synced
+from spiceemu.protocol.errors import ExpectationFailed, WrongState
+
+if TYPE_CHECKING:
+    from spiceemu.protocol.capabilities import ChannelType
+    from spiceemu.session import Session
+
+MAX_EVENTS = 100_000
+"""Events kept for a test to look at; beyond that the oldest are dropped and counted in ``dropped_events``."""
+
+NEAR_MISSES = 10
+"""Events that a failed expectation shows."""
+
+EventType = TypeVar("EventType", bound=Event)
+Wanted: TypeAlias = "Event | type[Event] | Callable[[Event], bool]"
+
+
+class Client:
+    """A client of the server: what it did, and what can be done to it.
+
+    :ivar session_id: the id that ties its channels together.
+    :ivar events: everything it did so far, oldest first, at most ``MAX_EVENTS``.
+    """
+
+    def __init__(self, session: Session, disconnect: Callable[[str], None]) -> None:
+        self.session = session
+        self.session_id = session.id
+        self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self.dropped_events = 0
+        self._unread: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._news = asyncio.Event()
+        self._step = asyncio.Event()
+        self._awaited: dict[int, set[tuple[ChannelType, int]]] = {}
+        self._disconnect = disconnect
+        self._marks = count(1)
+        self._ended = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.session_id:08x} {'gone' if self._ended.is_set() else 'connected'}>"
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client is still there."""
+        return not self._ended.is_set()
+
+    def post(self, event: Event) -> None:
+        """Add an event; the server calls this."""
+        if isinstance(event, Synced):
+            self._awaited.get(event.mark, set()).discard((event.channel_type, event.channel_id))
+            self._step.set()
+            return
+        if len(self.events) == MAX_EVENTS:
+            self.dropped_events += 1
+        self.events.append(event)
+        self._unread.append(event)
+        if isinstance(event, Disconnected):
+            self._ended.set()
+            self._step.set()
+        self._news.set()
+
+    async def next_event(self) -> Event:
+        """The next event that was not read yet.
+
+        :raises WrongState: the client is gone and all its events were read.
+        """
+        while not self._unread:
+            if self._ended.is_set():
+                raise WrongState(f"{self!r}: no more events")
+            self._news.clear()
+            await self._news.wait()
+        return self._unread.popleft()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        while True:
+            try:
+                event = await self.next_event()
+            except WrongState:
+                return
+            yield event
+
+    @overload
+    async def expect(self, wanted: type[EventType], timeout: float = 5.0) -> EventType: ...
+    @overload
+    async def expect(self, wanted: EventType, timeout: float = 5.0) -> EventType: ...
+    @overload
+    async def expect(self, wanted: Callable[[Event], bool], timeout: float = 5.0) -> Event: ...
+    async def expect(self, wanted: Wanted, timeout: float = 5.0) -> Event:
+        """Wait for an event: one equal to ``wanted``, of that class, or for which it is true.
+
+        Events before it are passed over, so several calls check an order.
+
+        :param timeout: seconds.
+        :raises ExpectationFailed: it did not come; the text shows what came instead.
+        """
+        seen: deque[Event] = deque(maxlen=NEAR_MISSES)
+        passed = 0
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    event = await self.next_event()
+                    if _matches(wanted, event):
+                        return event
+                    passed += 1
+                    seen.append(event)
+        except (TimeoutError, WrongState) as error:
+            how = f"within {timeout:g} s" if isinstance(error, TimeoutError) else "before the client left"
+            shown = "".join(f"\n  {event}" for event in _nearest_last(wanted, seen)) or " nothing"
+            text = f"{_describe(wanted)} did not come {how}; of {passed} events passed over, the last were:{shown}"
+            raise ExpectationFailed(text) from None
+
+    async def synced(self, timeout: float = 10.0) -> None:
+        """Wait until everything drawn so far has reached the client and was handled there.
+
+        Every display and cursor channel is sent a PING behind all that is queued; this waits for the answers.
+
+        :raises ExpectationFailed: a channel did not answer in time.
+        """
+        mark = next(self._marks)
+        channels = self.session.mark(mark, asyncio.get_running_loop().time())
+        self._awaited[mark] = waiting = {(channel.type, channel.id) for channel in channels}
+        try:
+            async with asyncio.timeout(timeout):
+                while waiting and self.connected:
+                    self._step.clear()
+                    await self._step.wait()
+        except TimeoutError:
+            names = ", ".join(sorted(f"{kind.name.lower()}:{number}" for kind, number in waiting))
+            raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s on {names}") from None
+        finally:
+            del self._awaited[mark]
+        if waiting:
+            raise ExpectationFailed(f"{self!r}: the client left before it was in step")
+
+    def disconnect(self, reason: str = "disconnected by the server") -> None:
+        """Close all the client's connections."""
+        self._disconnect(reason)
+
+    async def wait_disconnected(self, timeout: float = 5.0) -> None:
+        """Wait until the client is gone.
+
+        :raises ExpectationFailed: it is still there.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._ended.wait()
+        except TimeoutError:
+            raise ExpectationFailed(f"{self!r}: still connected after {timeout:g} s") from None
+
+
+def _matches(wanted: Wanted, event: Event) -> bool:
+    if isinstance(wanted, Event):
+        return event == wanted
+    if isinstance(wanted, type):
+        return isinstance(event, wanted)
+    return wanted(event)
+
+
+def _describe(wanted: Wanted) -> str:
+    return wanted.__name__ if isinstance(wanted, type) else repr(wanted)
+
+
+def _nearest_last(wanted: Wanted, seen: deque[Event]) -> list[Event]:
+    """The events seen, those of the wanted kind at the end, where a reader looks."""
+    kind = wanted if isinstance(wanted, type) else type(wanted)
+    return sorted(seen, key=lambda event: isinstance(event, kind))

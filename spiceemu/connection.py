@@ -1,0 +1,281 @@
+"""One connection's bytes: the link, then a channel, and back-pressure both ways.
+
+The protocol is in the sans-IO layers; here are a transport, a clock and three rules. What is sent is written only while
+the transport's own buffer is empty, large pictures in slices, so a slow client's data waits where it can still be
+merged. A client that makes us answer but does not read is not read from. A link that is not done by its deadline is
+dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spiceemu.protocol.errors import RemoteError
+from spiceemu.protocol.link import LinkPolicy, LinkState, ServerLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spiceemu.channels.channel import Channel
+    from spiceemu.channels.events import Event
+    from spiceemu.protocol.link import Linked
+
+SLICE = 1 << 20
+"""Bytes of a large buffer written at a time; the transport copies what the socket does not take at once."""
+
+JOIN_BELOW = 1 << 16
+"""Buffers up to this size are joined into one write; larger ones are written as they are, uncopied."""
+
+MAX_UNSENT = 1 << 20
+"""Bytes of answers that wait for a client before it is no longer read from."""
+
+log = logging.getLogger("spiceemu.connection")
+
+
+class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
+    """Puts ``[session=… channel=…]`` before every line of a connection."""
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[str, Any]:
+        """Prefix the message with what ``extra`` holds."""
+        context = " ".join(f"{key}={value}" for key, value in (self.extra or {}).items())
+        return f"[{context}] {msg}", kwargs
+
+
+class Home(Protocol):
+    """What a connection needs from the server it belongs to."""
+
+    @property
+    def policy(self) -> LinkPolicy:
+        """What decides about links."""
+
+    def adopt(self, connection: Connection, linked: Linked, now: float) -> Attachment:
+        """Take a linked connection into its session."""
+
+    def connection_ended(self, connection: Connection) -> None:
+        """Forget a connection that never became a channel."""
+
+
+class Attachment(Protocol):
+    """A connection's place in a session."""
+
+    channel: Channel
+    label: str
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take what the client sent; raises RemoteError."""
+
+    def violated(self, error: RemoteError) -> None:
+        """Note that the client broke the protocol."""
+
+    def closed(self, reason: str) -> None:
+        """Note that the connection is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection, from the first byte of its link to its end.
+
+    :param home: the server.
+    :param secure: whether the connection is a TLS one.
+    :param refused: whether the server has too many already and this one is closed at once.
+    """
+
+    def __init__(self, home: Home, *, secure: bool, refused: bool = False) -> None:
+        self.home = home
+        self.secure = secure
+        self.refused = refused
+        self.attachment: Attachment | None = None
+        self.log: logging.LoggerAdapter[logging.Logger] | logging.Logger = log
+        self._link: ServerLink | None = None
+        self._transport: asyncio.Transport
+        self._deadline: asyncio.TimerHandle | None = None
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._paused = False
+        self._pump_due = False
+        self._reason = ""
+        self._loop = asyncio.get_running_loop()
+        self._closed = self._loop.create_future()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the link."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        self._link = ServerLink(self.home.policy, secure=self.secure, now=self._loop.time())
+        self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
+        self.log = ConnectionLogger(log, {"peer": _peer_name(transport)})
+        self.log.debug("connected%s", " over TLS" if self.secure else "")
+        if self.refused:
+            self.close("too many connections whose link is not done")
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the link or of the channel."""
+        if self._transport.is_closing():
+            return
+        if self._link is not None:
+            self._receive_link(data)
+        else:
+            self._receive_messages(data)
+
+    def eof_received(self) -> None:
+        """Close our side as well; SPICE has no half-open connections."""
+        if self._link is not None:
+            self._link.receive_eof()
+
+    def pause_writing(self) -> None:
+        """Wait until the socket takes more."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        self._paused = False
+        self.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the session, or note why there never was one."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        reason = self._reason or (str(exc) if exc else "")
+        if self.attachment is not None:
+            self.attachment.closed(reason)
+        else:
+            failure = self._link.failure if self._link else None
+            self.log.info("left before the link was done: %s", reason or failure or "no reason")
+            self.home.connection_ended(self)
+        self._waiting.clear()
+        self._closed.set_result(None)
+
+    # Link
+
+    def _receive_link(self, data: bytes) -> None:
+        assert self._link is not None
+        link = self._link
+        link.receive_data(data, self._loop.time())
+        answer = link.data_to_send()
+        if answer:
+            self._transport.write(answer)
+        if link.state is LinkState.CLOSED:
+            self.log.warning("link refused: %s", link.failure)
+            self._transport.close()
+        elif link.linked is not None:
+            self._become_channel(link.linked)
+
+    def _become_channel(self, linked: Linked) -> None:
+        assert self._deadline is not None
+        self._deadline.cancel()
+        self._link = None
+        self.attachment = self.home.adopt(self, linked, self._loop.time())
+        self.log = ConnectionLogger(log, {"session": self.attachment.label, "channel": self.attachment.channel.name})
+        self.log.info("linked")
+        if linked.leftover:
+            self._receive_messages(linked.leftover)
+        self.pump()
+
+    def _check_link(self) -> None:
+        if self._link is not None:
+            self._link.check_time(self._loop.time() + self._loop_resolution)
+            if self._link.state is LinkState.CLOSED:
+                self.log.warning("%s", self._link.failure)
+                self._transport.abort()
+
+    _loop_resolution = 0.01  # asyncio may call a little early
+
+    # Channel
+
+    def _receive_messages(self, data: bytes) -> None:
+        assert self.attachment is not None
+        try:
+            self.attachment.receive_data(data, self._loop.time())
+        except RemoteError as error:
+            self.violate(error)
+            return
+        self.pump()
+
+    def check_time(self, now: float) -> None:
+        """Judge the channel's deadlines."""
+        if self.attachment is not None and not self._transport.is_closing():
+            try:
+                self.attachment.channel.check_time(now)
+            except RemoteError as error:
+                self.violate(error)
+
+    def violate(self, error: RemoteError) -> None:
+        """Close the connection because the client broke the protocol."""
+        assert self.attachment is not None
+        self.log.warning("%s; closing", error)
+        self.attachment.violated(error)
+        self.close(str(error))
+
+    def wake(self) -> None:
+        """Write soon what the channel has; many calls of one loop turn become one write."""
+        if not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._pump_soon)
+
+    def _pump_soon(self) -> None:
+        self._pump_due = False
+        self.pump()
+
+    def pump(self) -> None:
+        """Write while the transport's buffer is empty and the channel has something."""
+        if self.attachment is None:
+            return
+        transport, channel = self._transport, self.attachment.channel
+        while not self._paused and not transport.is_closing():
+            if not self._waiting:
+                buffers = channel.data_to_send()
+                if not buffers:
+                    break
+                self._waiting.extend(_joined(buffers))
+            transport.write(self._waiting.popleft())
+        self._limit_reading(channel)
+
+    def _limit_reading(self, channel: Channel) -> None:
+        if self._transport.is_closing():
+            return
+        if self._paused and channel.unsent > MAX_UNSENT:
+            self._transport.pause_reading()
+        elif not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def close(self, reason: str = "") -> None:
+        """Close after what is written has gone out."""
+        self._reason = self._reason or reason
+        self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone."""
+        await self._closed
+
+    def abort(self) -> None:
+        """Close at once, whatever is still to be sent."""
+        self._transport.abort()
+
+
+def _joined(buffers: list[bytes]) -> list[bytes | memoryview]:
+    """Small neighbours as one buffer, large ones in slices that are views of the original."""
+    joined: list[bytes | memoryview] = []
+    small: list[bytes] = []
+    for buffer in buffers:
+        if len(buffer) <= JOIN_BELOW:
+            small.append(buffer)
+            continue
+        if small:
+            joined.append(b"".join(small))
+            small = []
+        view = memoryview(buffer)
+        joined += [view[start : start + SLICE] for start in range(0, len(view), SLICE)]
+    if small:
+        joined.append(b"".join(small))
+    return joined
+
+
+def _peer_name(transport: asyncio.BaseTransport) -> str:
+    peer = transport.get_extra_info("peername")
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+
+

@@ -1,0 +1,125 @@
+"""Sockets that wait for clients, and the addresses they are reached at.
+
+Only ``socket`` is needed here, so that a server can listen before the heavier modules are loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+
+from spiceemu.protocol.errors import AddressUnavailable, InvalidValue
+
+BACKLOG = 128
+"""Connections that may wait to be accepted; a client opens up to a dozen at once."""
+
+MAX_PORT = 65535
+
+WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach a server bound to all
+
+
+def check_port(port: int) -> int:
+    """Refuse a port that does not exist; 0 asks for any free one.
+
+    :raises InvalidValue: with the limit in the text.
+    """
+    if not 0 <= port <= MAX_PORT:
+        raise InvalidValue(f"port {port} is not within 0 and {MAX_PORT}")
+    return port
+
+
+def listen_tcp(host: str, port: int) -> list[socket.socket]:
+    """Listen on every address of a host, all with one port; 0 is any free one.
+
+    :raises AddressUnavailable: naming the address and why.
+    """
+    check_port(port)
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise AddressUnavailable(f"cannot listen on {host!r}: {error.strerror or error}") from error
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            made = socket.socket(family, kind, protocol)
+            sockets.append(made)
+            if os.name == "posix":
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.bind((address[0], port, *address[2:]))
+            made.listen(BACKLOG)
+            made.setblocking(False)
+            port = made.getsockname()[1]
+    except OSError as error:
+        close_all(sockets)
+        raise AddressUnavailable(f"cannot listen on {show_address(host, port)}: {error.strerror or error}") from error
+    return sockets
+
+
+def listen_unix(path: str) -> socket.socket:
+    """Listen on a unix socket; one that nobody listens on any more is replaced.
+
+    :raises AddressUnavailable: naming the path and why.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise AddressUnavailable(f"cannot listen on {path}: this system has no unix sockets")
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        made.bind(path)
+        made.listen(BACKLOG)
+        made.setblocking(False)
+    except OSError as error:
+        made.close()
+        raise AddressUnavailable(f"cannot listen on {path}: {error.strerror or error}") from error
+    return made
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket file whose server is gone; anything else is left, and binding will say so."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+
+
+def close_all(sockets: list[socket.socket]) -> None:
+    """Close sockets, and remove the files of unix ones."""
+    for each in sockets:
+        if hasattr(socket, "AF_UNIX") and each.family == socket.AF_UNIX:
+            path = each.getsockname()
+            if path and os.path.exists(path):
+                os.unlink(path)
+        each.close()
+
+
+def show_address(host: str, port: int) -> str:
+    """``host:port`` with brackets around an IPv6 address; a wildcard is shown as the loopback address."""
+    host = WILDCARDS.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is only reached from this machine."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def uri_of(host: str, port: int | None, tls_port: int | None, unix_path: str | None) -> str:
+    """The address that ``remote-viewer`` takes.
+
+    ``spice://host:port``, ``spice://host?tls-port=N``, both in one, or ``spice+unix:///path`` where there is no port.
+    """
+    if port is None and tls_port is None:
+        return f"spice+unix://{os.path.abspath(unix_path or '')}"
+    if port is None:
+        host = WILDCARDS.get(host, host)
+        return f"spice://{f'[{host}]' if ':' in host else host}?tls-port={tls_port}"
+    return f"spice://{show_address(host, port)}" + (f"?tls-port={tls_port}" if tls_port is not None else "")

@@ -1,0 +1,329 @@
+"""The server: listeners, sessions, and what a test needs of them.
+
+::
+
+    async with SpiceServer(password="s3cret") as server:
+        server.displays[0].fill((0, 0, 640, 480), "steelblue")
+        client = await server.wait_client(timeout=10)
+        await client.synced()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import TYPE_CHECKING, Self
+
+from spiceemu import listeners
+from spiceemu.connection import Connection
+from spiceemu.policy import ServerPolicy
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
+from spiceemu.protocol.ticket import Password
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from spiceemu.client import Client
+    from spiceemu.guest.display import Display
+    from spiceemu.guest.machine import Guest
+    from spiceemu.member import Member, Place
+    from spiceemu.protocol.link import LinkPolicy, Linked
+
+DEFAULT_SIZE = (1024, 768)
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds a connection may take to send its last bytes when the server closes."""
+
+TICK = 0.5
+"""Seconds between looks at the channels' deadlines."""
+
+MAX_UNLINKED = 1024
+"""Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
+
+log = logging.getLogger("spiceemu.server")
+
+
+class SpiceServer:
+    """A SPICE server that listens from ``start()`` to ``close()``, or inside ``async with``.
+
+    :param host: address to listen on.
+    :param port: port for plain connections, 0 for any free one, None for none.
+    :param tls_port: port for TLS connections, 0 for any free one, None for none; needs ``tls``.
+    :param tls: the TLS context; see :func:`spiceemu.tls.server_context`.
+    :param unix_path: path of a unix socket to listen on as well.
+    :param sockets: plain sockets that listen already, instead of ``host`` and ``port``.
+    :param password: what a client must know; empty for nothing.
+    :param password_lifetime: seconds from now for which the password is right.
+    :param displays: width and height of each display in pixels.
+    :param title: the guest's name, which clients show.
+    :param uuid: the guest's UUID; a random one if not given.
+    :param shared: whether several clients may be there at once; else a new one replaces the one before.
+    :param compression: how pictures are encoded: ``auto``, ``lz`` or ``off``.
+    :param tls_channels: names of channels served over TLS only, or ``all``.
+    :param plain_channels: names of channels served without TLS only, or ``all``.
+    :param agent: whether the guest has an agent.
+    :raises InvalidValue: for options that contradict each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = 0,
+        tls_port: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        unix_path: str | None = None,
+        sockets: Sequence[socket.socket] = (),
+        password: str | bytes | None = None,
+        password_lifetime: float | None = None,
+        displays: Sequence[tuple[int, int]] = (DEFAULT_SIZE,),
+        title: str = "spiceemu",
+        uuid: UUID | None = None,
+        shared: bool = False,
+        compression: str = "auto",
+        tls_channels: Iterable[str] = (),
+        plain_channels: Iterable[str] = (),
+        agent: bool = True,
+    ) -> None:
+        if tls_port is not None and tls is None:
+            raise InvalidValue("tls_port needs tls=, an SSL context; spiceemu.tls.server_context makes one")
+        if port is None and tls_port is None and unix_path is None and not sockets:
+            raise InvalidValue("nothing to listen on: give port, tls_port or unix_path")
+        if not displays:
+            raise InvalidValue("a server has at least one display")
+        self.host = host
+        self.port = port
+        """The plain port; the real one once the server listens."""
+        self.tls_port = tls_port
+        """The TLS port; the real one once the server listens."""
+        self.unix_path = unix_path
+        self.shared = shared
+        self.title = title
+        self.clients: list[Client] = []
+        """The clients connected now, oldest first."""
+        self._uuid = uuid
+        self._tls = tls
+        self._compression = compression
+        self._sizes = list(displays)
+        self._with_agent = agent
+        self._sockets = list(sockets)
+        self._servers: list[asyncio.Server] = []
+        self._guest: Guest | None = None
+        self._members: dict[int, Member] = {}
+        self._unlinked: set[Connection] = set()
+        self._arrivals: asyncio.Queue[Member] = asyncio.Queue()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._password_lifetime = password_lifetime
+        self._policy = ServerPolicy(
+            displays=len(self._sizes),
+            password=Password(password),
+            has_session=self._members.__contains__,
+            has_channel=self._has_channel,
+            tls_channels=tls_channels,
+            plain_channels=plain_channels,
+        )
+
+    # The guest
+
+    @property
+    def guest(self) -> Guest:
+        """The make-believe machine: displays, keyboard, pointer, cursor, agent."""
+        if self._guest is None:
+            from spiceemu.guest.machine import Guest  # here: a server listens before it needs its guest
+
+            self._guest = Guest(sizes=self._sizes, name=self.title, uuid=self._uuid, agent=self._with_agent)
+        return self._guest
+
+    @property
+    def displays(self) -> Sequence[Display]:
+        """The guest's displays, to draw on."""
+        return self.guest.displays
+
+    # Listening
+
+    @property
+    def listening(self) -> bool:
+        """Whether the server takes connections."""
+        return bool(self._servers)
+
+    @property
+    def uri(self) -> str:
+        """The address for a client, such as ``spice://127.0.0.1:5930``.
+
+        :raises WrongState: the server does not listen, so its ports are not known.
+        """
+        if not self._servers:
+            raise WrongState("the server has no address before it is started")
+        return listeners.uri_of(self.host, self.port, self.tls_port, self.unix_path)
+
+    async def start(self) -> None:
+        """Listen; a client that connects after this returns is answered.
+
+        :raises AddressUnavailable: a port is in use or an address is not this machine's.
+        :raises WrongState: the server listens already.
+        """
+        if self._servers:
+            raise WrongState("the server is started already")
+        loop = asyncio.get_running_loop()
+        if self._password_lifetime is not None:
+            self._policy.password.expires_at = loop.time() + self._password_lifetime
+        plain, secure = list(self._sockets), list[listeners.socket.socket]()
+        try:
+            if not plain and self.port is not None:
+                plain = listeners.listen_tcp(self.host, self.port)
+            if plain:
+                self.port = plain[0].getsockname()[1]
+            if self.tls_port is not None:
+                secure = listeners.listen_tcp(self.host, self.tls_port)
+                self.tls_port = secure[0].getsockname()[1]
+            if self.unix_path is not None:
+                plain.append(listeners.listen_unix(self.unix_path))
+        except BaseException:
+            listeners.close_all(plain + secure)
+            raise
+        self._sockets = plain + secure
+        for each in plain:
+            self._servers.append(await loop.create_server(self._accept_plain, sock=each))
+        for each in secure:
+            self._servers.append(await loop.create_server(self._accept_tls, sock=each, ssl=self._tls))
+        self._warn_if_open()
+        self._tick()
+
+    def _warn_if_open(self) -> None:
+        beyond = (self.port is not None or self.tls_port is not None) and not listeners.is_loopback(self.host)
+        if beyond and not self._policy.password.required:
+            log.warning("listening on %s without a password: whoever reaches this machine can connect", self.host)
+
+    async def close(self) -> None:
+        """Stop listening, close every connection, free the ports. Safe to call twice."""
+        servers, self._servers = self._servers, []
+        for each in servers:
+            each.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        connections = self._connections()
+        for connection in connections:
+            connection.close("the server closes")
+        if connections:
+            await asyncio.wait([asyncio.ensure_future(each.wait_closed()) for each in connections], timeout=CLOSE_TIMEOUT)
+            for connection in self._connections():
+                connection.abort()
+                await connection.wait_closed()
+        listeners.close_all(self._sockets)
+        self._sockets = []
+        if self._guest is not None:
+            self._guest.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # Clients
+
+    async def wait_client(self, timeout: float | None = 30.0, *, ready: bool = True) -> Client:
+        """Wait for the next client that no earlier call returned.
+
+        :param timeout: seconds; None waits for ever.
+        :param ready: wait until its first display channel has taken the picture; else only for its main channel.
+        :raises ExpectationFailed: none came in time.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    member = await self._arrivals.get()
+                    if ready:
+                        await member.ready.wait()
+                    if member.client.connected or not ready:
+                        return member.client
+        except TimeoutError:
+            raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s") from None
+
+    def set_password(self, password: str | bytes | None, lifetime: float | None = None) -> None:
+        """Change the password for the links that come; ``lifetime`` is in seconds from now.
+
+        :raises InvalidValue: it is longer than a ticket can hold.
+        """
+        expires = None if lifetime is None else asyncio.get_running_loop().time() + lifetime
+        self._policy.password = Password(password, expires)
+
+    # For connections
+
+    @property
+    def policy(self) -> LinkPolicy:
+        """What decides about links."""
+        return self._policy
+
+    def adopt(self, connection: Connection, linked: Linked, now: float) -> Place:
+        """Take a linked connection into its session; a new main channel begins one."""
+        self._unlinked.discard(connection)
+        session_id = linked.request.connection_id
+        if linked.request.channel_type == ChannelType.MAIN:
+            if not self.shared:
+                for member in list(self._members.values()):
+                    member.disconnect("replaced by another client")
+            member = self._begin(now)
+        else:
+            member = self._members[session_id]
+        return member.attach(connection, linked, now)
+
+    def connection_ended(self, connection: Connection) -> None:
+        """Forget a connection that never became a channel."""
+        self._unlinked.discard(connection)
+
+    def _begin(self, now: float) -> Member:
+        # Here, because the first link is answered while these are not needed yet.
+        from spiceemu.member import Member
+        from spiceemu.session import Session
+
+        session_id = 0
+        while session_id == 0 or session_id in self._members:
+            session_id = secrets.randbits(32)
+        session = Session(
+            self.guest,
+            session_id=session_id,
+            channels=self._policy.channels(),
+            compression=self._compression,
+            now=now,
+        )
+        member = self._members[session_id] = Member(session, self._forget)
+        self.clients.append(member.client)
+        self._arrivals.put_nowait(member)
+        return member
+
+    def _forget(self, member: Member) -> None:
+        del self._members[member.session.id]
+        self.clients.remove(member.client)
+
+    def _has_channel(self, session_id: int, channel_type: int, channel_id: int) -> bool:
+        return (channel_type, channel_id) in self._members[session_id].session.channels
+
+    def _accept_plain(self) -> Connection:
+        return self._accept(secure=False)
+
+    def _accept_tls(self) -> Connection:
+        return self._accept(secure=True)
+
+    def _accept(self, *, secure: bool) -> Connection:
+        connection = Connection(self, secure=secure, refused=len(self._unlinked) >= MAX_UNLINKED)
+        self._unlinked.add(connection)
+        return connection
+
+    def _connections(self) -> list[Connection]:
+        linked = (connection for member in self._members.values() for connection in member.connections)
+        return [*self._unlinked, *linked]
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        for member in list(self._members.values()):
+            for connection in list(member.connections):
+                connection.check_time(loop.time())
+        self._ticker = loop.call_later(TICK, self._tick)
