@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         MouseRelease,
         PreferredCompression,
         PreferredVideoCodecs,
+        RequestRefused,
         Violation,
     )
     from spiceemu.client import Client
@@ -71,6 +72,7 @@ _EVENTS = (
     "MouseRelease",
     "PreferredCompression",
     "PreferredVideoCodecs",
+    "RequestRefused",
     "Violation",
 )
 
@@ -107,6 +109,7 @@ __all__ = [
     "MouseRelease",
     "PreferredCompression",
     "PreferredVideoCodecs",
+    "RequestRefused",
     "SpiceServer",
     "Violation",
     "__version__",

@@ -17,10 +17,8 @@ from spiceemu.protocol.errors import RemoteError
 from spiceemu.protocol.link import LinkPolicy, LinkState, ServerLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from spiceemu.channels.channel import Channel
-    from spiceemu.channels.events import Event
     from spiceemu.protocol.link import Linked
 
 SLICE = 1 << 20
@@ -277,5 +275,3 @@ def _joined(buffers: list[bytes]) -> list[bytes | memoryview]:
 def _peer_name(transport: asyncio.BaseTransport) -> str:
     peer = transport.get_extra_info("peername")
     return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
-
-

@@ -1,6 +1,7 @@
 """One client of a server: its session, its connections, and what the test is told.
 
-This is where the sans-IO session meets the connections: bytes go in, events come out to :class:`~spiceemu.client.Client`.
+Here the sans-IO session meets the connections: bytes go in, and events come out to the test's
+:class:`~spiceemu.client.Client`.
 """
 
 from __future__ import annotations

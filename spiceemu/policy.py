@@ -13,13 +13,13 @@ from spiceemu.protocol.errors import (
     NeedUnsecured,
     PermissionDenied,
 )
-from spiceemu.protocol.ticket import Password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from spiceemu.protocol.capabilities import Words
     from spiceemu.protocol.link import LinkRequest
+    from spiceemu.protocol.ticket import Password
 
 VERSION = (2, 2)
 """Protocol version in the server's link headers (spice-protocol 0.14.3)."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from spiceemu.guest.display import Display
     from spiceemu.guest.machine import Guest
     from spiceemu.member import Member, Place
-    from spiceemu.protocol.link import LinkPolicy, Linked
+    from spiceemu.protocol.link import Linked, LinkPolicy
 
 DEFAULT_SIZE = (1024, 768)
 
@@ -172,7 +172,8 @@ class SpiceServer:
         loop = asyncio.get_running_loop()
         if self._password_lifetime is not None:
             self._policy.password.expires_at = loop.time() + self._password_lifetime
-        plain, secure = list(self._sockets), list[listeners.socket.socket]()
+        plain = list(self._sockets)
+        secure: list[socket.socket] = []
         try:
             if not plain and self.port is not None:
                 plain = listeners.listen_tcp(self.host, self.port)
@@ -211,7 +212,9 @@ class SpiceServer:
         for connection in connections:
             connection.close("the server closes")
         if connections:
-            await asyncio.wait([asyncio.ensure_future(each.wait_closed()) for each in connections], timeout=CLOSE_TIMEOUT)
+            await asyncio.wait(
+                [asyncio.ensure_future(each.wait_closed()) for each in connections], timeout=CLOSE_TIMEOUT
+            )
             for connection in self._connections():
                 connection.abort()
                 await connection.wait_closed()

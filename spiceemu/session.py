@@ -7,22 +7,34 @@ worth a note on the main channel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from spiceemu.channels.channel import Channel
+from spiceemu.channels import events
+from spiceemu.channels.cursor import CursorChannel
 from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.encoding import Compression
 from spiceemu.channels.inputs import InputsChannel, Scancodes
-from spiceemu.channels.main import Introduction, MainChannel
-from spiceemu.channels.events import Event, KeyModifiers, MouseModeRequested
+from spiceemu.channels.main import AgentReceived, Introduction, MainChannel
+from spiceemu.guest import agent as guest_agent
+from spiceemu.guest.clipboard import TextReceived
+from spiceemu.guest.keyboard import KeyEvent
+from spiceemu.guest.machine import LocksChanged
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
-from spiceemu.protocol.errors import WrongState
+from spiceemu.protocol.errors import InvalidValue, WrongState
 
 if TYPE_CHECKING:
-    from spiceemu.guest.machine import Guest
+    from spiceemu.channels.channel import Channel
+    from spiceemu.channels.events import Event
+    from spiceemu.guest.machine import Guest, GuestEvent
+    from spiceemu.protocol.agent_message import AgentMessage
     from spiceemu.protocol.link import Linked
+
+    Reaction: TypeAlias = Callable[["Session", Any], Iterable[Event]]
+
+MOUSE_MODES = MouseMode.SERVER | MouseMode.CLIENT
+"""Both: the guest has a tablet."""
 
 
 class Session:
@@ -51,78 +63,199 @@ class Session:
         self._offered = channels
         self._compression = Compression(compression)
         self._began = now
+        self._agent_news: list[Event] = []
+        self._unsubscribe = [guest.subscribe(self._on_guest)]
+        if guest.agent is not None:
+            self._unsubscribe.append(guest.agent.subscribe(self._on_agent))
 
     @property
     def main(self) -> MainChannel:
-        """The main channel."""
+        """The main channel.
+
+        :raises WrongState: it is closed.
+        """
         found = self.channels.get((ChannelType.MAIN, 0))
         if not isinstance(found, MainChannel):
             raise WrongState(f"session {self.id:08x} has no main channel any more")
         return found
 
+    @property
+    def _has_agent(self) -> bool:
+        """Whether this client is the one that talks to the agent."""
+        return self.guest.agent_client is self
+
     def multi_media_time(self, now: float) -> int:
         """The session's multimedia clock in milliseconds."""
         return int((now - self._began) * 1000) & 0xFFFFFFFF
 
+    def mark(self, mark: int, now: float) -> list[Channel]:
+        """Let every display and cursor channel report when its client is in step; the channels that will."""
+        kinds = ChannelType.DISPLAY, ChannelType.CURSOR
+        channels = [channel for channel in self.channels.values() if channel.type in kinds]
+        for channel in channels:
+            channel.mark(mark, now)
+        return channels
+
+    # Channels
+
     def open(self, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
         """Open the channel that a link asked for."""
         kind, number = ChannelType(linked.request.channel_type), linked.request.channel_id
-        channel = self._openers[kind](self, linked, wake, now)
+        channel = self._make(kind, linked, wake, now)
         self.channels[kind, number] = channel
         return channel
 
-    def _open_main(self, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
-        intro = Introduction(
+    def _make(self, kind: ChannelType, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
+        match kind:
+            case ChannelType.MAIN:
+                return MainChannel(linked, wake, intro=self._introduction(now), now=now)
+            case ChannelType.DISPLAY:
+                shown = self.guest.displays[linked.request.channel_id]
+                return DisplayChannel(linked, wake, shown=shown, compression=self._compression, now=now)
+            case ChannelType.CURSOR:
+                return CursorChannel(linked, wake, shown=self.guest.cursor)
+            case ChannelType.INPUTS:
+                if not linked.request.secure:
+                    self.main.notify("keyboard channel is insecure", now)
+                return InputsChannel(linked, wake, locks=self.guest.keyboard.locks)
+            case _:
+                raise WrongState(f"no {kind.name.lower()} channel is offered")
+
+    def _introduction(self, now: float) -> Introduction:
+        return Introduction(
             session_id=self.id,
             displays=len(self.guest.displays),
-            mouse_modes=MouseMode.SERVER | MouseMode.CLIENT,
+            mouse_modes=MOUSE_MODES,
             mouse_mode=self.mouse_mode,
-            agent_connected=False,
+            agent_connected=self.guest.agent is not None,
             multi_media_time=self.multi_media_time(now),
             channels=self._offered,
             name=self.guest.name,
             uuid=self.guest.uuid.bytes,
         )
-        return MainChannel(linked, wake, intro=intro, now=now)
-
-    def _open_display(self, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
-        shown = self.guest.displays[linked.request.channel_id]
-        return DisplayChannel(linked, wake, shown=shown, compression=self._compression, now=now)
-
-    def _open_inputs(self, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
-        if not linked.request.secure:
-            self.main.notify("keyboard channel is insecure", now)
-        return InputsChannel(linked, wake, locks=0)
-
-    def _open_cursor(self, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
-        class C(Channel):
-            type = ChannelType.CURSOR
-        return C(linked, wake)
-
-    _openers = {
-        ChannelType.MAIN: _open_main,
-        ChannelType.DISPLAY: _open_display,
-        ChannelType.INPUTS: _open_inputs,
-        ChannelType.CURSOR: _open_cursor,
-    }
-
-    def receive(self, channel: Channel, data: bytes, now: float) -> Iterator[Event]:
-        """Feed a channel, apply what came to the guest, and give the events for the test."""
-        for event in channel.receive_data(data, now):
-            yield event
-            if isinstance(event, MouseModeRequested):
-                self.main.set_mouse_mode(3, event.mode)
 
     def close_channel(self, channel: Channel) -> None:
+        """Forget a channel whose connection is gone; without inputs, the client's keys and buttons are released."""
         channel.close()
-        self.channels.pop((channel.type, channel.id), None)
+        del self.channels[channel.type, channel.id]
+        if channel.type is ChannelType.INPUTS:
+            self.guest.release_keys()
+            self.guest.release_buttons()
 
     def close(self) -> None:
-        for c in list(self.channels.values()):
-            self.close_channel(c)
+        """Forget all channels and let go of the guest."""
+        for channel in list(self.channels.values()):
+            self.close_channel(channel)
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        if self._has_agent and self.guest.agent is not None:
+            self.guest.agent_client = None
+            self.guest.agent.reset()
 
-    def mark(self, mark: int, now: float) -> list[Channel]:
-        channels = [c for c in self.channels.values() if c.type in (ChannelType.DISPLAY, ChannelType.CURSOR)]
-        for c in channels:
-            c.mark(mark, now)
-        return channels
+    # From the client
+
+    def receive(self, channel: Channel, data: bytes, now: float) -> Iterator[Event]:
+        """Feed a channel, apply what came to the guest, and give the events for the test. Exhaust the iterator.
+
+        :raises RemoteError: the client broke the protocol; the channel must be closed.
+        """
+        for event in channel.receive_data(data, now):
+            reaction = _REACTIONS.get(type(event))
+            if reaction is None:
+                yield event
+            else:
+                yield from reaction(self, event)
+
+    def _on_scancodes(self, event: Scancodes) -> Iterable[Event]:
+        for key in self.guest.type_scancodes(event.data):
+            if key.pressed:
+                yield events.KeyDown(key.scancode, key.name, key.character)
+            else:
+                yield events.KeyUp(key.scancode, key.name)
+
+    def _on_key_modifiers(self, event: events.KeyModifiers) -> Iterable[Event]:
+        self.guest.set_locks(event.modifiers)
+        return (event,)
+
+    def _on_motion(self, event: events.MouseMotion) -> Iterable[Event]:
+        self.guest.move_pointer(event.dx, event.dy, event.buttons)
+        return (event,)
+
+    def _on_position(self, event: events.MousePosition) -> Iterable[Event]:
+        self.guest.place_pointer(event.x, event.y, event.buttons, event.display_id)
+        return (event,)
+
+    def _on_press(self, event: events.MousePress) -> Iterable[Event]:
+        self.guest.press_button(event.button, event.buttons)
+        return (event,)
+
+    def _on_release(self, event: events.MouseRelease) -> Iterable[Event]:
+        self.guest.release_button(event.button, event.buttons)
+        return (event,)
+
+    def _on_mouse_mode(self, event: events.MouseModeRequested) -> Iterable[Event]:
+        if event.mode != self.mouse_mode:
+            self.mouse_mode = MouseMode(event.mode)
+            self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
+        return (event,)
+
+    # The agent
+
+    def _on_agent_started(self, event: events.AgentStarted) -> Iterable[Event]:
+        if self.guest.agent is not None:
+            self.guest.agent.start(self._send_agent)
+            self.guest.agent_client = self
+        return (event,)
+
+    def _send_agent(self, message: AgentMessage) -> None:
+        assert self.guest.agent is not None
+        self.main.send_agent(message, self.guest.agent.layout)
+
+    def _on_agent_received(self, event: AgentReceived) -> Iterable[Event]:
+        agent = self.guest.agent
+        if agent is None or not self._has_agent:
+            return ()  # another client has begun to talk to it since
+        message = event.message.parse(agent.layout)
+        agent.receive(message)
+        news, self._agent_news = self._agent_news, []
+        return (events.AgentMessage(message), *news)
+
+    def _on_agent(self, event: guest_agent.AgentEvent) -> None:
+        if not self._has_agent:
+            return
+        match event:
+            case guest_agent.MonitorsRequested(monitors):
+                asked = tuple((monitor.x, monitor.y, monitor.width, monitor.height) for monitor in monitors)
+                self._agent_news.append(events.MonitorsRequested(asked))
+                try:
+                    self.guest.lay_out(monitors)
+                except InvalidValue as error:
+                    self._agent_news.append(events.RequestRefused(str(error)))
+            case guest_agent.PointerPlaced(x, y, buttons, display_id):
+                self.guest.place_pointer(x, y, buttons, display_id)
+
+    # From the guest
+
+    def _on_guest(self, event: GuestEvent) -> None:
+        match event:
+            case KeyEvent() | LocksChanged():
+                inputs = self.channels.get((ChannelType.INPUTS, 0))
+                if isinstance(inputs, InputsChannel):
+                    inputs.set_locks(self.guest.keyboard.locks)
+            case TextReceived(selection) if self._has_agent:
+                text = self.guest.clipboard.text_of(selection)
+                self._agent_news.append(events.ClipboardText(text or "", selection))
+
+
+_REACTIONS: Mapping[type[events.Event], Reaction] = {
+    Scancodes: Session._on_scancodes,
+    AgentReceived: Session._on_agent_received,
+    events.AgentStarted: Session._on_agent_started,
+    events.KeyModifiers: Session._on_key_modifiers,
+    events.MouseModeRequested: Session._on_mouse_mode,
+    events.MouseMotion: Session._on_motion,
+    events.MousePosition: Session._on_position,
+    events.MousePress: Session._on_press,
+    events.MouseRelease: Session._on_release,
+}
+"""What the session does about an event; the others go to the test as they are."""

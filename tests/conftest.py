@@ -11,8 +11,9 @@ Two environment variables are read here, both set by the Makefile and CI:
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -32,11 +33,6 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("fuzz" if "SPICEEMU_FUZZ_EXAMPLES" in os.environ else "fixed")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if os.environ.get("SPICEEMU_TEST_WHEEL") == "1":
-        os.chdir(TESTS)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by the markers
@@ -70,6 +66,13 @@ def pytest_make_collect_report(
     if PEERS in collector.path.parents:
         _fail_if_required(report)
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _away_from_the_sources() -> Iterator[None]:
+    """Test the wheel from this folder. Not before the tests are collected: the command line names them from the top."""
+    with contextlib.chdir(TESTS if os.environ.get("SPICEEMU_TEST_WHEEL") == "1" else "."):
+        yield
 
 
 @pytest.fixture(scope="session")

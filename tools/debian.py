@@ -72,8 +72,8 @@ def install(packages: list[str]) -> None:
         if not shutil.which("sudo"):
             raise SetUpError(f"only root can install: apt-get install {' '.join(packages)}")
         apt = ["sudo", *apt] if sys.stdin.isatty() else ["sudo", "-n", *apt]
-    say(f"apt-get update; apt-get install {' '.join(packages)}")
-    for command in (["update"], ["install", "-y", *packages]):
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        say(f"running apt-get {' '.join(command)}")
         # apt's talk is no output of ours: make run's first line on stdout is the address
         if subprocess.run([*apt, *command], stdout=sys.stderr, check=False).returncode:
             raise SetUpError(f"apt-get {command[0]} failed; by hand: apt-get install {' '.join(packages)}")
@@ -86,24 +86,32 @@ def install_peers() -> None:
     packages = missing(listed())
     if packages:
         install(packages)
-    say("the real clients are installed")
+    else:
+        say("the real clients are all installed")
 
 
-def offer_peers(*, required: bool) -> None:
+def offer_peers(*, required: bool = False) -> None:
     """Before the tests: install the real clients if that is allowed, else say what will be skipped.
 
-    :param required: the tests must run with them, so a failure to get them ends everything here.
+    :param required: the tests may not do without them: what can't be installed ends everything here.
+    :raises SetUpError: they are required and not to be had.
     """
-    packages = missing(listed()) if is_debian() else listed()
+    if not is_debian():
+        say("the real clients come from Debian's packages, which this system has not; their tests are skipped")
+        return
+    packages = missing(listed())
     if not packages:
         return
+    names = " ".join(packages)
     try:
-        if is_debian() and may_install(packages, "real clients for the tests"):
-            say("the real clients for the tests are not all here (as with make peers):")
+        if may_install(packages, "the real clients for the tests are"):
+            say("the tests with real clients need packages that are not here; as make peers does:")
             install(packages)
             return
     except SetUpError as error:
         if required:
             raise
         say(str(error))
-    say(f"tests with real clients are skipped where these are missing (make peers installs them): {' '.join(packages)}")
+    if required:
+        raise SetUpError(f"the tests with real clients are required, and these packages are missing: {names}")
+    say(f"tests with real clients are skipped where these packages are missing (make peers installs them): {names}")

@@ -132,7 +132,7 @@ class Environment:
         package = f"python{version}-venv"
         if not debian.is_debian():
             raise SetUpError(f"{self.interpreter} lacks its modules venv and ensurepip, which set-up needs")
-        if not debian.may_install([package], f"the venv module of Python {version}"):
+        if not debian.may_install([package], f"the venv module of Python {version}, which set-up needs, is"):
             raise SetUpError(
                 f"{self.interpreter} lacks the venv module, which set-up needs: apt-get install {package}"
                 " (set-up does it as root or with SPICEEMU_INSTALL=1)"

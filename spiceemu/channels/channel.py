@@ -31,6 +31,9 @@ NANOSECONDS = 1_000_000_000
 Handler: TypeAlias = "Callable[[Any, Any, float], Iterable[Event] | None]"
 """Takes the channel, the message and the time; gives the events it leads to."""
 
+Handlers: TypeAlias = Mapping[type[Message], Handler]
+"""What handles each message that a channel takes."""
+
 
 class AckWindow:
     """How many messages a client may be behind.
@@ -74,7 +77,7 @@ class Channel:
     """
 
     type: ClassVar[ChannelType]
-    handlers: ClassVar[Mapping[type[Message], Handler]] = {}
+    handlers: ClassVar[Handlers] = {}
 
     def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
         self.id = linked.request.channel_id
@@ -205,7 +208,7 @@ class Channel:
     def _on_disconnecting(self, _message: base.Disconnecting, _now: float) -> None:
         """The end of the connection says the same."""
 
-    base_handlers: ClassVar[Mapping[type[Message], Handler]] = {
+    base_handlers: ClassVar[Handlers] = {
         base.AckSync: _on_ack_sync,
         base.Ack: _on_ack,
         base.Pong: _on_pong,

@@ -15,10 +15,10 @@ the picture, MONITORS_CONFIG, MARK.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from spiceemu.channels.channel import AckWindow, Channel, Handler
+from spiceemu.channels.channel import AckWindow, Channel, Handlers
 from spiceemu.channels.encoding import PRIMARY, Compression, DrawEncoder
 from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
 from spiceemu.channels.pixmap_cache import PixmapCache
@@ -35,7 +35,6 @@ from spiceemu.guest.geometry import Rect
 from spiceemu.protocol import base, display
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
-from spiceemu.protocol.message import Message
 from spiceemu.protocol.types import Head
 
 if TYPE_CHECKING:
@@ -248,7 +247,7 @@ class DisplayChannel(Channel):
     def _on_preferred_codecs(self, message: display.PreferredVideoCodecType, _now: float) -> Iterable[Event]:
         return (PreferredVideoCodecs(tuple(message.codecs), self.id),)
 
-    handlers: ClassVar[Mapping[type[Message], Handler]] = {
+    handlers: ClassVar[Handlers] = {
         display.Init: _on_init,
         display.PreferredCompression: _on_preferred_compression,
         display.PreferredVideoCodecType: _on_preferred_codecs,

@@ -169,6 +169,13 @@ class MonitorsRequested(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestRefused(Event):
+    """The client asked for something that the guest cannot do; ``text`` says what and which limit."""
+
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ClipboardText(Event):
     """The client gave the text of its clipboard."""
 

@@ -6,15 +6,14 @@ acknowledged four at a time, or the client stops sending them (spice-protocol SP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from spiceemu.channels.channel import Channel, Handler
+from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
 from spiceemu.protocol import inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.message import Message
 
 if TYPE_CHECKING:
     from spiceemu.protocol.link import Linked
@@ -82,7 +81,7 @@ class InputsChannel(Channel):
     def _on_mouse_release(self, message: inputs.MouseRelease, _now: float) -> Iterable[Event]:
         return (MouseRelease(message.button, message.buttons_state),)
 
-    handlers: ClassVar[Mapping[type[Message], Handler]] = {
+    handlers: ClassVar[Handlers] = {
         inputs.KeyDown: _on_key,
         inputs.KeyUp: _on_key,
         inputs.KeyScancode: _on_key_scancode,

@@ -3,37 +3,27 @@
 Order at the start, as spice-server's (main-channel-client.cpp): INIT, NAME and UUID if the client takes them, three
 PINGs as a bandwidth test; CHANNELS_LIST once the client has asked with ATTACH_CHANNELS.
 
-The agent's messages travel in pieces of at most 2048 bytes, each costing its sender a token. The client has ten at
-first and is given new ones five at a time; what it grants us comes with AGENT_START and AGENT_TOKEN.
+The agent's messages travel in pieces, each costing its sender a token: see :mod:`spiceemu.protocol.agent_stream`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from spiceemu.channels.channel import NANOSECONDS, Channel, Handler
+from spiceemu.channels.channel import NANOSECONDS, Channel, Handlers
 from spiceemu.channels.events import AgentStarted, ChannelsAttached, Event, MouseModeRequested
 from spiceemu.protocol import base, main
+from spiceemu.protocol.agent_stream import AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import LinkErr, MouseMode, NotifySeverity, NotifyVisibility
-from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.errors import IllegalMessage
 from spiceemu.protocol.types import ChannelId
 
 if TYPE_CHECKING:
+    from spiceemu.protocol.agent_message import AgentMessage, ClipboardLayout
     from spiceemu.protocol.link import Linked
-
-AGENT_TOKENS = 10
-"""Pieces a client may send before it is given more (spice-server reds.cpp, REDS_AGENT_WINDOW_SIZE)."""
-
-TOKEN_BUNCH = 5
-"""Pieces after which the client is given as many tokens back (spice-server, REDS_TOKENS_TO_SEND)."""
-
-MAX_AGENT_WAITING = 1 << 24
-"""Bytes for the client that may wait for its tokens: a little more than the largest clipboard."""
 
 NET_TEST_PADDING = (0, 0, 256_000)
 """Bytes of padding in the PINGs of the bandwidth test (spice-server, NET_TEST_BYTES)."""
@@ -43,10 +33,10 @@ RAM_HINT = 0x5FFE000
 
 
 @dataclass(frozen=True, slots=True)
-class AgentPiece(Event):
-    """A piece of what the client says to the agent; the session puts the pieces together."""
+class AgentReceived(Event):
+    """A whole message from the client to the agent, not yet read; the session hands it on."""
 
-    data: bytes
+    message: VDAgentMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +69,9 @@ class MainChannel(Channel):
         super().__init__(linked, wake)
         self._intro = intro
         self._agent_connected = intro.agent_connected
-        self._agent_tokens = 0
-        self._agent_waiting: deque[bytes] = deque()
-        self._agent_waiting_bytes = 0
-        self._client_tokens = AGENT_TOKENS
-        self._pieces_taken = 0
+        self._agent_reader = AgentReader()
+        self._agent_writer = AgentWriter()
+        self._granted = AgentTokens()
         self.attached = False
         """Whether the client has asked for the list of channels."""
         self.send(
@@ -93,7 +81,7 @@ class MainChannel(Channel):
                 supported_mouse_modes=intro.mouse_modes,
                 current_mouse_mode=intro.mouse_mode,
                 agent_connected=intro.agent_connected,
-                agent_tokens=AGENT_TOKENS,
+                agent_tokens=self._granted.left,
                 multi_media_time=intro.multi_media_time,
                 ram_hint=RAM_HINT,
             )
@@ -110,11 +98,7 @@ class MainChannel(Channel):
     def notify(self, text: str, now: float, severity: int = NotifySeverity.WARN) -> None:
         """Show the user a text. The NUL behind it is not counted, as real servers do."""
         encoded = text.encode()
-        self.send(
-            base.Notify(
-                int(now * NANOSECONDS), severity, NotifyVisibility.HIGH, 0, encoded, trailing=b"\0"
-            )
-        )
+        self.send(base.Notify(int(now * NANOSECONDS), severity, NotifyVisibility.HIGH, 0, encoded, trailing=b"\0"))
 
     def set_mouse_mode(self, supported: int, current: int) -> None:
         """Tell who moves the pointer from now on."""
@@ -127,37 +111,29 @@ class MainChannel(Channel):
     def agent_connected(self) -> None:
         """Tell that the guest's agent has come."""
         self._agent_connected = True
-        self._client_tokens = AGENT_TOKENS
+        self._granted = AgentTokens()
         if MainCap.AGENT_CONNECTED_TOKENS in self.client_capabilities:
-            self.send(main.AgentConnectedTokens(AGENT_TOKENS))
+            self.send(main.AgentConnectedTokens(self._granted.left))
         else:
             self.send(main.AgentConnected())
 
     def agent_disconnected(self) -> None:
-        """Tell that the guest's agent has gone; what still waits for tokens is dropped, as the agent is."""
+        """Tell that the guest's agent has gone; half-sent messages are gone with it."""
         self._agent_connected = False
-        self._agent_waiting.clear()
-        self._agent_waiting_bytes = 0
-        self._agent_tokens = 0
+        self._agent_reader.reset()
+        self._agent_writer.reset()
         self.send(main.AgentDisconnected(LinkErr.OK))
 
-    def send_agent(self, pieces: Iterable[bytes]) -> None:
-        """Send pieces of agent messages as the client's tokens allow.
+    def send_agent(self, message: AgentMessage, layout: ClipboardLayout) -> None:
+        """Send a message of the agent, in pieces, as the client's tokens allow.
 
         :raises LimitExceeded: the client grants no tokens and too much waits.
         """
-        for piece in pieces:
-            self._agent_waiting.append(piece)
-            self._agent_waiting_bytes += len(piece)
-        if self._agent_waiting_bytes > MAX_AGENT_WAITING:
-            raise LimitExceeded(f"{self.name}: {self._agent_waiting_bytes} bytes wait for AGENT_TOKEN, {MAX_AGENT_WAITING=}")
+        self._agent_writer.queue(message, layout)
         self._flush_agent()
 
     def _flush_agent(self) -> None:
-        while self._agent_waiting and self._agent_tokens:
-            piece = self._agent_waiting.popleft()
-            self._agent_waiting_bytes -= len(piece)
-            self._agent_tokens -= 1
+        for piece in self._agent_writer.pieces_to_send():
             self.send(main.AgentData(piece))
 
     # Handlers
@@ -174,30 +150,27 @@ class MainChannel(Channel):
         return (MouseModeRequested(message.mode),) if message.mode in known else ()
 
     def _on_agent_start(self, message: main.AgentStart, _now: float) -> Iterable[Event]:
-        self._agent_tokens = message.num_tokens
+        self._agent_writer.reset(message.num_tokens)
         return (AgentStarted(message.num_tokens),)
 
     def _on_agent_token(self, message: main.AgentToken, _now: float) -> None:
-        self._agent_tokens += message.num_tokens
+        self._agent_writer.tokens += message.num_tokens
         self._flush_agent()
 
     def _on_agent_data(self, message: main.AgentData, _now: float) -> Iterable[Event]:
         if not self._agent_connected:
-            return ()  # sent before the client knew that the agent has gone
-        if not self._client_tokens:
-            raise IllegalMessage(f"{self.name}: main.AgentData without a token")
-        self._client_tokens -= 1
-        self._pieces_taken += 1
-        if self._pieces_taken == TOKEN_BUNCH:
-            self._pieces_taken = 0
-            self._client_tokens += TOKEN_BUNCH
-            self.send(main.AgentToken(TOKEN_BUNCH))
-        return (AgentPiece(message.data),)
+            return  # sent before the client knew that the agent has gone
+        self._granted.spend()
+        for received in self._agent_reader.receive_piece(message.data):
+            yield AgentReceived(received)
+        returned = self._granted.take()
+        if returned:
+            self.send(main.AgentToken(returned))
 
     def _on_client_info(self, _message: main.ClientInfo, _now: float) -> None:
         """Nothing follows from the size of the client's cache; spice-server ignores it as well."""
 
-    handlers: ClassVar[Mapping[type[Message], Handler]] = {
+    handlers: ClassVar[Handlers] = {
         main.AttachChannels: _on_attach_channels,
         main.MouseModeRequest: _on_mouse_mode_request,
         main.AgentStart: _on_agent_start,

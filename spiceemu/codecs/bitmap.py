@@ -18,7 +18,7 @@ The facts are those of spice.proto (bitmap_fmt, Bitmap) and of spice-common pixm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from spiceemu.codecs.pictures import PIXEL_SIZE, Buffer, Picture, check_declared_size, rows_of
 from spiceemu.protocol.enums import BitmapFmt
@@ -81,12 +81,12 @@ def decode(
         case BitmapFmt.FMT_32BIT | BitmapFmt.RGBA:
             pixels = rows
         case BitmapFmt.FMT_24BIT:
-            pixels = _interleave(rows[0::3], rows[1::3], rows[2::3])
+            pixels = _interleave(width * height, (rows[plane::3] for plane in range(3)))
         case BitmapFmt.FMT_16BIT:
             pixels = _widen_16_bit(rows)
         case BitmapFmt.FMT_8BIT_A:
             black = bytes(width * height)
-            pixels = _interleave(black, black, black, rows)
+            pixels = _interleave(width * height, (black, black, black, rows))
         case _:
             indexes = _split(rows, _SHIFTS[format])
             # A row's last byte may hold fewer indexes than it has room for.
@@ -102,13 +102,11 @@ def _tight(data: bytes, stride: int, row_size: int, *, top_down: bool) -> bytes:
     return b"".join(rows if top_down else reversed(rows))
 
 
-def _interleave(blue: bytes, green: bytes, red: bytes, fourth: bytes | None = None) -> bytes:
-    pixels = bytearray(len(blue) * PIXEL_SIZE)
-    pixels[0::PIXEL_SIZE] = blue
-    pixels[1::PIXEL_SIZE] = green
-    pixels[2::PIXEL_SIZE] = red
-    if fourth is not None:
-        pixels[3::PIXEL_SIZE] = fourth
+def _interleave(count: int, planes: Iterable[bytes]) -> bytes:
+    """Return ``count`` pixels made of their blue bytes, green bytes and so on; planes that are missing are 0."""
+    pixels = bytearray(count * PIXEL_SIZE)
+    for position, plane in enumerate(planes):
+        pixels[position::PIXEL_SIZE] = plane
     return bytes(pixels)
 
 
@@ -128,7 +126,8 @@ _RED_OF_HIGH = bytes(_five_to_eight_bits(high >> 2 & 0x1F) for high in range(256
 def _widen_16_bit(rows: bytes) -> bytes:
     low, high = rows[0::2], rows[1::2]
     green = int.from_bytes(low.translate(_GREEN_OF_LOW)) | int.from_bytes(high.translate(_GREEN_OF_HIGH))
-    return _interleave(low.translate(_BLUE_OF_LOW), green.to_bytes(len(low)), high.translate(_RED_OF_HIGH))
+    planes = low.translate(_BLUE_OF_LOW), green.to_bytes(len(low)), high.translate(_RED_OF_HIGH)
+    return _interleave(len(low), planes)
 
 
 # Where the indexes of one byte stand, the first one first.
@@ -157,5 +156,5 @@ def _look_up(indexes: bytes, palette: Sequence[int] | None) -> bytes:
     beyond = indexes.translate(None, bytes(range(len(colours))))
     if beyond:
         raise MalformedImage(f"bitmap: index {beyond[0]} in a palette of {len(colours)} colours")
-    blue, green, red = (bytes(colour >> shift & 0xFF for colour in colours).ljust(256) for shift in (0, 8, 16))
-    return _interleave(indexes.translate(blue), indexes.translate(green), indexes.translate(red))
+    tables = (bytes(colour >> shift & 0xFF for colour in colours).ljust(256) for shift in (0, 8, 16))
+    return _interleave(len(indexes), (indexes.translate(table) for table in tables))

@@ -147,24 +147,26 @@ def decode(payload: Buffer, palette: Sequence[int] | None = None) -> Picture:
     count = height * (stride if shape.bits < 8 else width)
     if count > (len(data) - _HEADER.size) * MAX_GROWTH:
         raise _malformed(_SIZE_AT, f"{width}x{height} pixels are more than {len(data)} bytes can hold")
-    units, end = _expand(data, _HEADER.size, count, shape.units)
+    rows, end = _expand(data, _HEADER.size, count, shape.units)
     match number:
         case LzType.RGBA:
             alpha, end = _expand(data, end, count, _INDEXES)
-            rows = bytearray(count * PIXEL_SIZE)
-            for position in range(3):
-                rows[position::PIXEL_SIZE] = units[position::3]
-            rows[3::PIXEL_SIZE] = alpha
+            rows = _with_alpha(rows, alpha)
         case LzType.RGB16:
-            rows = bytearray(len(units))
-            rows[0::2], rows[1::2] = units[1::2], units[0::2]
-        case _:
-            rows = units
+            rows[0::2], rows[1::2] = rows[1::2], rows[0::2]
     if end != len(data):
         raise _malformed(end, f"{len(data) - end} bytes follow the picture's end")
     return bitmap.decode(
         shape.bitmap, width, height, len(rows) // height, rows, top_down=bool(top_down), palette=palette
     )
+
+
+def _with_alpha(colours: bytearray, alpha: bytearray) -> bytearray:
+    pixels = bytearray(len(alpha) * PIXEL_SIZE)
+    for plane in range(3):
+        pixels[plane::PIXEL_SIZE] = colours[plane::3]
+    pixels[3::PIXEL_SIZE] = alpha
+    return pixels
 
 
 def _steps(lz_type: LzType, width: int, height: int, *passes: Iterator[bytes]) -> Iterator[bytes]:

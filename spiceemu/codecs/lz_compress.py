@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -101,6 +102,9 @@ class _Parts(NamedTuple):
     before: bytes
     layout: str
     after: bytes
+
+
+_BEFORE, _LAYOUT, _AFTER = itemgetter(0), itemgetter(1), itemgetter(2)
 
 
 class _Tokens(dict[bytes, _Parts]):
@@ -257,10 +261,10 @@ class _Compressor:
             return b""
         pieces = [self._take_pending()]
         tokens = _TOKEN.findall(choices, start, end)
-        before, layouts, after = zip(*map(self._tokens.__getitem__, tokens), strict=True)
+        parts = list(map(self._tokens.__getitem__, tokens))
         # Not struct.unpack_from: it would keep the layouts, of which each is used once.
-        literals = Struct("".join(layouts)).unpack_from(self._pack(planes), start * self._unit)
-        pieces.extend(chain.from_iterable(zip(before, literals, after, strict=True)))
+        literals = Struct("".join(map(_LAYOUT, parts))).unpack_from(self._pack(planes), start * self._unit)
+        pieces.extend(chain.from_iterable(zip(map(_BEFORE, parts), literals, map(_AFTER, parts), strict=True)))
         self._pending = len(choices) - end
         return b"".join(pieces)
 

@@ -1,11 +1,177 @@
-"""The make-believe machine as a whole."""
+"""The make-believe machine as a whole: what a session acts on and a test draws on.
+
+Its parts know nothing of each other; here they come together. Observers of the guest hear what happened to it, after it
+took effect, and may draw.
+"""
+
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from uuid import UUID, uuid4
-from spiceemu.guest.display import Display
+
+from spiceemu.guest.agent import Agent
+from spiceemu.guest.clipboard import CLIPBOARD, ClientCopied, Clipboard, ClipboardChange
+from spiceemu.guest.cursor import ARROW, GuestCursor
+from spiceemu.guest.display import Display, Head
+from spiceemu.guest.keyboard import Keyboard, KeyEvent
+from spiceemu.guest.pointer import Pointer, PointerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from spiceemu.guest.agent import RequestedMonitor
+
+    Observer: TypeAlias = "Callable[[GuestEvent], None]"
+
+Told = TypeVar("Told", KeyEvent, PointerEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayResized:
+    """A display has another size or layout of heads."""
+
+    display_id: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocksChanged:
+    """A client set the keyboard's locks (``KeyboardModifierFlags``)."""
+
+    locks: int
+
+
+GuestEvent: TypeAlias = KeyEvent | LocksChanged | PointerEvent | ClipboardChange | DisplayResized
+
 
 class Guest:
-    def __init__(self, *, sizes, name="spiceemu", uuid=None, agent=True):
-        self.displays = [Display(n, w, h) for n, (w, h) in enumerate(sizes)]
+    """Displays, keyboard, pointer, cursor, clipboards and agent.
+
+    :param sizes: width and height of each display in pixels.
+    :param name: what clients show as the machine's name.
+    :param uuid: the machine's UUID; a random one if not given.
+    :param agent: whether it has an agent; without one there is no clipboard and no resizing by the client.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes: Iterable[tuple[int, int]] = ((1024, 768),),
+        name: str = "spiceemu",
+        uuid: UUID | None = None,
+        agent: bool = True,
+    ) -> None:
         self.name = name
         self.uuid = uuid or uuid4()
-    def close(self): pass
+        self.displays: Sequence[Display] = [Display(number, *size) for number, size in enumerate(sizes)]
+        self.keyboard = Keyboard()
+        self.pointer = Pointer(self._size_of)
+        self.cursor = GuestCursor(ARROW)
+        self.clipboard = Clipboard()
+        self.agent = Agent(self.clipboard) if agent else None
+        self.agent_client: object = None
+        """Which session's client talks to the agent; the one that began last."""
+        self._observers: dict[object, Observer] = {}
+        self.clipboard.subscribe(self._on_clipboard)
+
+    def __repr__(self) -> str:
+        return f"<Guest {self.name!r} {self.displays}>"
+
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Call the observer with every event from now on, and return a callable that ends this."""
+        token = object()
+        self._observers[token] = observer
+
+        def unsubscribe() -> None:
+            self._observers.pop(token, None)
+
+        return unsubscribe
+
+    # From sessions
+
+    def type_scancodes(self, data: bytes) -> list[KeyEvent]:
+        """Feed the keyboard bytes of scancode set 1."""
+        return self._told(self.keyboard.feed(data))
+
+    def release_keys(self) -> list[KeyEvent]:
+        """Let go of every key, as a server does when its client leaves."""
+        return self._told(self.keyboard.release_all())
+
+    def set_locks(self, locks: int) -> None:
+        """Set the keyboard's locks as a client has them (``KeyboardModifierFlags``)."""
+        self.keyboard.set_locks(locks)
+        self._tell(LocksChanged(self.keyboard.locks))
+
+    def move_pointer(self, dx: int, dy: int, buttons: int) -> None:
+        """Move the pointer by so many pixels (server mouse mode); the cursor goes with it."""
+        self._told(self.pointer.move(dx, dy, buttons))
+        self.cursor.move(self.pointer.x, self.pointer.y)
+
+    def place_pointer(self, x: int, y: int, buttons: int, display_id: int) -> None:
+        """Put the pointer somewhere (client mouse mode)."""
+        self._told(self.pointer.place(x, y, buttons, display_id))
+        self.cursor.move(self.pointer.x, self.pointer.y)
+
+    def press_button(self, button: int, buttons: int) -> None:
+        """A mouse button goes down."""
+        self._told(self.pointer.press(button, buttons))
+
+    def release_button(self, button: int, buttons: int) -> None:
+        """A mouse button goes up."""
+        self._told(self.pointer.release(button, buttons))
+
+    def release_buttons(self) -> None:
+        """Let go of every mouse button, as a server does when its client leaves."""
+        self._told(self.pointer.release_all())
+
+    def lay_out(self, monitors: Sequence[RequestedMonitor]) -> None:
+        """Give the first display these monitors; without positions they stand side by side.
+
+        :raises InvalidValue: a size or position is over the limits of a display; nothing changed.
+        """
+        if not monitors:
+            return
+        positioned = all(monitor.positioned for monitor in monitors)
+        left = min(monitor.x for monitor in monitors) if positioned else 0
+        top = min(monitor.y for monitor in monitors) if positioned else 0
+        heads, edge = [], 0
+        for monitor in monitors:
+            x, y = (monitor.x - left, monitor.y - top) if positioned else (edge, 0)
+            heads.append(Head(monitor.number, x, y, monitor.width, monitor.height))
+            edge += monitor.width
+        self.set_heads(0, heads)
+
+    # From tests
+
+    def set_heads(self, display_id: int, heads: Sequence[Head]) -> None:
+        """Lay out the monitors of a display and tell the observers."""
+        display = self.displays[display_id]
+        before = display.heads
+        display.set_heads(heads)
+        if display.heads != before:
+            self._tell(DisplayResized(display_id, display.width, display.height))
+
+    def close(self) -> None:
+        """Forget all observers."""
+        self._observers.clear()
+
+    def _size_of(self, display_id: int) -> tuple[int, int] | None:
+        if display_id >= len(self.displays):
+            return None
+        return self.displays[display_id].width, self.displays[display_id].height
+
+    def _on_clipboard(self, change: ClipboardChange) -> None:
+        if isinstance(change, ClientCopied) and change.selection == CLIPBOARD:
+            self.clipboard.request_text()  # so that a test or the desktop finds it there
+        self._tell(change)
+
+    def _told(self, events: list[Told]) -> list[Told]:
+        for event in events:
+            self._tell(event)
+        return events
+
+    def _tell(self, event: GuestEvent) -> None:
+        for observer in tuple(self._observers.values()):
+            observer(event)

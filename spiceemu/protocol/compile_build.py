@@ -25,10 +25,13 @@ from spiceemu.protocol.layout import (
     Pointer,
     Record,
     discriminator,
+    is_record,
 )
 
 BUILD_ERRORS = (struct.error, AttributeError, TypeError, ValueError, LookupError)
 """What generated code raises for a value that does not fit its field."""
+
+EMPTY_TARGET = "empty, which is written as null, but a target is required"
 
 
 def size_source(record: type[Record], names: dict[str, Any]) -> list[str]:
@@ -38,7 +41,7 @@ def size_source(record: type[Record], names: dict[str, Any]) -> list[str]:
 
 def emit_source(record: type[Record], names: dict[str, Any]) -> list[str]:
     """The lines of ``emit(x, out, queue, free)``."""
-    names.update(emit_bytes=_emit_bytes, wrong_size=_wrong_size)
+    names.update(emit_bytes=_emit_bytes, payload=_payload, wrong_size=_wrong_size, wrong_count=_wrong_count)
     writer = _EmitWriter(names)
     writer.record(record, "x")
     writer.flush()
@@ -47,7 +50,7 @@ def emit_source(record: type[Record], names: dict[str, Any]) -> list[str]:
 
 def _size(layout: Any, value: str, owner: str, writer: Writer) -> str:
     """An expression for the bytes of ``value`` itself; ``owner`` is the record whose field it is."""
-    if isinstance(layout, type):
+    if is_record(layout):
         fixed, parts = 0, []
         for field in layout.wire_fields:
             part = _size(field.layout, f"{value}.{field.name}", value, writer)
@@ -101,15 +104,15 @@ class _EmitWriter(Writer):
         self.value(field.layout, f"len({owner}.{counted} or ())" if counted else f"{owner}.{field.name}", owner)
 
     def value(self, layout: Any, value: str, owner: str) -> None:
-        scalar = None if isinstance(layout, type) else scalar_of(layout)
+        scalar = None if is_record(layout) else scalar_of(layout)
         if scalar:
             self.run.append((scalar.code, value))
-        elif isinstance(layout, type):
+        elif is_record(layout):
             local = self.variable("x")
             self.line(f"{local} = {value}")
             self.record(layout, local)
         elif isinstance(layout, Pointer):
-            self.pointer(layout, value)
+            self.pointer(layout, value, owner)
         elif isinstance(layout, Bytes) and not isinstance(layout, Blob | ImageBlob):
             self.line(f"if len({value}) != {layout.length}: raise wrong_size({value}, {layout.length})")
             self.run.append((f"{layout.length}s", value))
@@ -133,7 +136,7 @@ class _EmitWriter(Writer):
             if isinstance(layout, ImageBlob):
                 size = f"({owner}.{layout.width} * {layout.bits} + 7) // 8 * {owner}.{layout.height}"
                 self.line(f"if len({value}) != {size}: raise wrong_size({value}, {size})")
-            self.line(f"out.append({value})")
+            self.line(f"out.append({value} if type({value}) is bytes else payload({value}))")
 
     def array(self, layout: ArrayOf, value: str) -> None:
         if flat_format(layout.element):
@@ -143,21 +146,27 @@ class _EmitWriter(Writer):
             self.line(f"for e in {value}:")
             self.line(f"    free = {emit}(e, out, queue, free)")
 
-    def pointer(self, layout: Pointer, value: str) -> None:
+    def pointer(self, layout: Pointer, value: str, owner: str) -> None:
+        inner: Any = layout.target
         target, place, size = self.variable("t"), self.variable("p"), self.variable("n")
-        if isinstance(layout.target, type):
-            functions = functions_of(layout.target)
+        if is_record(inner):
+            functions = functions_of(inner)
             emit = self.bind("emit", functions.emit)
             length = f"{self.bind('size', functions.size)}({target})"
-        elif isinstance(layout.target, Blob):
+        elif isinstance(inner, Blob):
             emit, length = "emit_bytes", f"len({target})"
         else:
-            pack_array = self.bind("pack_array", _array_packer(layout.target.element))
+            pack_array = self.bind("pack_array", _array_packer(inner.element))
             emit = f"lambda x, out, queue, free: out.append({pack_array}(x)) or free"
-            length = f"len({target}) * {struct.calcsize(flat_format(layout.target.element) or '')}"
+            length = f"len({target}) * {struct.calcsize(flat_format(inner.element) or '')}"
         self.line(f"{target} = {value}")
+        count = own_count(layout.target)
+        if count:
+            self.line(f"if len({target} or ()) != {owner}.{count}: raise wrong_count({target}, {owner}.{count})")
         # A null where a target is required has no size: that raises, and explain() says so.
         self.line(f"{size} = {length}" + ("" if layout.nonnull else f" if {target} is not None else 0"))
+        if layout.nonnull:
+            self.line(f"if not {size}: raise ValueError({EMPTY_TARGET!r})")
         self.line(f"{place} = free if {size} else 0")
         self.line(f"if {size}:")
         self.line(f"    free += {size}")
@@ -168,8 +177,15 @@ class _EmitWriter(Writer):
 # What the generated functions call for the rarer shapes
 
 
-def _emit_bytes(data: bytes, out: list[bytes], _queue: Any, free: int) -> int:
-    out.append(data)
+def _payload(data: Any) -> Any:
+    """A payload that is no ``bytes``: others are taken whose length is their number of bytes."""
+    if isinstance(data, bytes | bytearray) or (isinstance(data, memoryview) and data.nbytes == len(data)):
+        return data
+    raise TypeError(f"{data!r} is not bytes")
+
+
+def _emit_bytes(data: Any, out: list[bytes], _queue: Any, free: int) -> int:
+    out.append(_payload(data))
     return free
 
 
@@ -177,10 +193,7 @@ def _array_packer(element: Any) -> Callable[[Any], bytes]:
     """A function that writes an array of integers, or of records of nothing but integers."""
     code = flat_format(element) or ""
     pack = struct.Struct(code).pack
-    if isinstance(element, type):
-        values_of = attrgetter(*(field.name for field in element.wire_fields))
-    else:
-        values_of = None
+    values_of = attrgetter(*(field.name for field in element.wire_fields)) if is_record(element) else None
 
     def pack_array(values: Any) -> bytes:
         if isinstance(values, Packed) and values.struct.format == code:
@@ -196,11 +209,23 @@ def _wrong_size(data: bytes, size: int) -> ValueError:
     return ValueError(f"{len(data)} bytes where the layout needs {size}")
 
 
+def _wrong_count(values: Any, count: int) -> ValueError:
+    return ValueError(f"{len(values or ())} elements, but the field that counts them says {count}")
+
+
+def own_count(target: Any) -> str:
+    """The attribute that counts a pointed-to array, where that is a field of its own and not derived from the array.
+
+    spice.proto has this once, in a switch (``u1.style_nseg``), and a switch's attribute holds its case's value.
+    """
+    return target.counted_by.partition(".")[0] if isinstance(target, ArrayOf) and "." in target.counted_by else ""
+
+
 def explain(value: Any, record: type[Record], path: str = "") -> str | None:
     """Why a record cannot be written: the field's path and what is wrong with it, or None if nothing is."""
     if not isinstance(value, record):
         return f"{path or 'value'}: {value!r} is not a {record.__qualname__}"
-    for field in record.wire_fields:
+    for field in sorted(record.wire_fields, key=attrgetter("derived")):  # only what is right can be counted
         found = _explain_value(getattr(value, field.name), field.layout, f"{path}.{field.name}".lstrip("."), value)
         if found:
             return found
@@ -208,7 +233,7 @@ def explain(value: Any, record: type[Record], path: str = "") -> str | None:
 
 
 def _explain_value(value: Any, layout: Any, path: str, owner: Any) -> str | None:
-    if isinstance(layout, type):
+    if is_record(layout):
         return explain(value, layout, path)
     scalar = scalar_of(layout)
     if scalar:
@@ -218,8 +243,13 @@ def _explain_value(value: Any, layout: Any, path: str, owner: Any) -> str | None
             return f"{path}: {value!r} does not fit {scalar.size * 8} bits ({error})"
         return None
     if isinstance(layout, Pointer):
+        count = own_count(layout.target)
+        if count and isinstance(value, Sequence | None) and len(value or ()) != getattr(owner, count):
+            return f"{path}: {_wrong_count(value, getattr(owner, count))}"
         if value is None:
             return f"{path}: null, but a target is required" if layout.nonnull else None
+        if layout.nonnull and value == b"":
+            return f"{path}: {EMPTY_TARGET}"
         return _explain_value(value, layout.target, path, owner)
     if isinstance(layout, Choice):
         case = layout.select(discriminator(owner, layout.on))
@@ -239,8 +269,10 @@ def _explain_value(value: Any, layout: Any, path: str, owner: Any) -> str | None
 
 
 def _explain_bytes(value: Any, layout: Any, path: str, owner: Any) -> str | None:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        return f"{path}: {value!r} is not bytes"
+    try:
+        _payload(value)
+    except TypeError as error:
+        return f"{path}: {error}"
     if isinstance(layout, ImageBlob):
         size = (getattr(owner, layout.width) * layout.bits + 7) // 8 * getattr(owner, layout.height)
     elif isinstance(layout, Blob) or layout is GreedyBytes:

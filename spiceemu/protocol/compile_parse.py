@@ -14,7 +14,7 @@ from typing import Any
 from construct import Bytes, GreedyBytes
 
 from spiceemu.protocol.compiler import Writer, flat_format, functions_of, least_size, scalar_of
-from spiceemu.protocol.layout import ArrayOf, Blob, Choice, ImageBlob, Nothing, Packed, Pointer, Record
+from spiceemu.protocol.layout import ArrayOf, Blob, Choice, ImageBlob, Nothing, Packed, Pointer, Record, is_record
 
 
 class Malformed(Exception):
@@ -94,7 +94,7 @@ class _ParseWriter(Writer):
             self.line(f"    {variable} = None")
 
     def target(self, target: Any, at: str, path: str, count: str) -> str:
-        if isinstance(target, type):
+        if is_record(target):
             return f"target(body, {at}, end, {self.bind('parse', functions_of(target).parse)}, {path!r})"
         if isinstance(target, Blob):
             return f"blob(body, {at}, end, {count}, {path!r})"
@@ -112,7 +112,7 @@ class _ParseWriter(Writer):
 
     def value(self, layout: Any, path: str, name: str, siblings: dict[str, str]) -> str:
         """Write the reading of one field; the expression of its value."""
-        if isinstance(layout, type):
+        if is_record(layout):
             expression, inner = self.record(layout, path + ".")
             siblings.update({f"{name}.{key}": variable for key, variable in inner.items()})
             return expression
@@ -150,7 +150,7 @@ class _ParseWriter(Writer):
 
     def packed(self, layout: ArrayOf, at: str, path: str, count: str) -> str:
         packed = struct.Struct(flat_format(layout.element) or "")
-        scalar = None if isinstance(layout.element, type) else scalar_of(layout.element)
+        scalar = None if is_record(layout.element) else scalar_of(layout.element)
         make = scalar.enum.name_of if scalar and scalar.enum else int if scalar else layout.element
         data = f"blob(body, {at}, end, {count} * {packed.size}, {path!r})"
         return f"Packed({data}, {self.bind('struct', packed)}, {self.bind('make', make)})"

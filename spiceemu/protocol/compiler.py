@@ -22,9 +22,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from construct import Adapter, Construct, FormatField, Rebuild
+from construct import Adapter, FormatField, Rebuild
 
-from spiceemu.protocol.layout import Choice, EnumOf, Pointer, Record
+from spiceemu.protocol.layout import Choice, EnumOf, Pointer, Record, is_record
 
 
 class Functions(NamedTuple):
@@ -108,7 +108,7 @@ def scalar_of(layout: Any) -> Scalar | None:
 
 def flat_format(element: Any) -> str | None:
     """The struct format of an integer or of a record of nothing but plain integers, so that arrays are one call."""
-    if not isinstance(element, type):
+    if not is_record(element):
         scalar = scalar_of(element)
         return "<" + scalar.code if scalar else None
     scalars = [scalar_of(field.layout) for field in element.wire_fields]
@@ -118,7 +118,7 @@ def flat_format(element: Any) -> str | None:
 
 def least_size(layout: Any) -> int:
     """The fewest bytes a layout can take, so that a count is judged before anything is made."""
-    if isinstance(layout, type):
+    if is_record(layout):
         return sum(least_size(field.layout) for field in layout.wire_fields)
     scalar = scalar_of(layout)
     if scalar:
@@ -126,8 +126,8 @@ def least_size(layout: Any) -> int:
     return 4 if isinstance(layout, Pointer) else 0
 
 
-def _has_pointers(layout: Construct | type[Record]) -> bool:
-    if isinstance(layout, type):
+def _has_pointers(layout: Any) -> bool:
+    if is_record(layout):
         return any(_has_pointers(field.layout) for field in layout.wire_fields)
     if isinstance(layout, Choice):
         return any(_has_pointers(case.target) for case in layout.cases)

@@ -1,8 +1,8 @@
 """Enumerations and flags of spice.proto, with its names.
 
-Flags are masks, not the bit numbers that spice.proto counts in. A name that would begin with a digit carries the type's
-short form before it (``FMT_32BIT``). ``MouseButton`` and ``MouseButtonMask`` have the side buttons of the later protocol
-headers.
+Flags are masks, not the bit numbers that spice.proto counts in. A name that would begin with a digit carries the
+type's short form before it (``FMT_32BIT``). ``MouseButton`` and ``MouseButtonMask`` have the side buttons of the later
+protocol headers.
 """
 
 from __future__ import annotations

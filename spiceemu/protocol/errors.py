@@ -130,13 +130,13 @@ class VersionMismatch(LinkError):
 
 
 class NeedSecured(LinkError):
-    """This channel is only served over TLS."""
+    """The channel is only served over TLS."""
 
     code = 5
 
 
 class NeedUnsecured(LinkError):
-    """This channel is only served without TLS."""
+    """The channel is only served without TLS."""
 
     code = 6
 

@@ -8,7 +8,7 @@
 ``size`` counts the body alone. The first message of a direction has serial 1; with mini headers both sides count in
 their heads. ``sub_list`` is an offset from the body's start, 0 for none, to ``u16 count | u32 offsets[count]``; each
 offset leads to ``u16 type | u32 size | body``. Sub-messages are handled before the message that carries them. The mini
-header has no room for them: what would have been a list travels earlier as a LIST message (id 8) whose body is the list.
+header has no room for them: what would have been a list travels earlier, as a LIST message (id 8) whose body it is.
 
 Sources: spice-protocol ``spice/protocol.h``; order of handling as in spice-gtk ``spice-channel.c``.
 """

@@ -24,16 +24,18 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum, IntFlag
 from itertools import islice
 from operator import eq
-from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, dataclass_transform, overload
 
 import construct
 from construct import Construct, FormatField, Int32ul, Struct
+
+if TYPE_CHECKING:
+    import struct
 
 SHOWN_BYTES = 16  # of a payload in a repr; longer ones show their length alone
 SHOWN_ELEMENTS = 8  # of an array in a repr
@@ -144,8 +146,7 @@ class Packed(Sequence[Any]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        shown = ", ".join(map(repr, islice(self, SHOWN_ELEMENTS)))
-        return f"({shown}, … {len(self)} in all)" if len(self) > SHOWN_ELEMENTS else f"({shown})"
+        return _show_elements(self)
 
 
 class Nothing(Construct):  # type: ignore[misc]
@@ -300,7 +301,6 @@ class Field:
     derived: bool
 
 
-@dataclass_transform(field_specifiers=(wire,))
 class Record:
     """Base of everything that has a layout."""
 
@@ -316,14 +316,28 @@ class Record:
 RecordType = TypeVar("RecordType", bound=Record)
 
 
+def is_record(layout: Any) -> TypeGuard[type[Record]]:
+    """Whether a layout is a record class rather than a construct."""
+    return isinstance(layout, type)
+
+
 def _show(field: Field, value: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return repr(bytes(value)) if len(value) <= SHOWN_BYTES else f"<{len(value)} bytes>"
-    if isinstance(field.layout, FlagsOf):
-        names = [flag.name for flag in field.layout.flags if value & flag]
-        known = sum(flag for flag in field.layout.flags if value & flag)
+    layout: Any = field.layout
+    if isinstance(layout, FlagsOf):
+        flags: type[IntFlag] = layout.flags
+        names = [flag.name for flag in flags if value & flag]
+        known = sum(int(flag) for flag in flags if value & flag)
         return "|".join([*map(str, names), *([hex(value & ~known)] if value & ~known else [])]) or "0"
+    if isinstance(value, tuple | list):
+        return _show_elements(value)
     return str(value.name) if isinstance(value, IntEnum) else repr(value)
+
+
+def _show_elements(values: Sequence[Any]) -> str:
+    shown = ", ".join(map(repr, islice(values, SHOWN_ELEMENTS)))
+    return f"({shown}, … {len(values)} in all)" if len(values) > SHOWN_ELEMENTS else f"({shown})"
 
 
 @dataclass_transform(field_specifiers=(wire,))
@@ -342,12 +356,13 @@ def record(cls: type[RecordType]) -> type[RecordType]:
 
 def layout_of(target: Construct | type[Record]) -> Construct:
     """The construct layout of a record class or of a construct itself."""
-    return target.layout if isinstance(target, type) else target
+    return target.layout if is_record(target) else target
 
 
 def parse_fields(layout: Construct, body: bytes) -> dict[str, Any]:
     """Read a body by construct alone, the slow reference: nested dictionaries shaped as in spice.proto."""
-    return _plain(layout.parse(body))
+    fields: dict[str, Any] = _plain(layout.parse(body))
+    return fields
 
 
 def build_fields(layout: Construct, fields: Mapping[str, Any]) -> bytes:
@@ -408,7 +423,7 @@ def _record_from_fields(cls: type[Record], value: Any) -> Any:
 
 def _convert(layout: Any, value: Any, holder: Any, convert: Callable[[type[Record], Any], Any]) -> Any:
     """Translate one value between the typed and the dictionary form; ``convert`` says which way."""
-    if isinstance(layout, type):
+    if is_record(layout):
         return convert(layout, value)
     to_dictionaries = convert is _record_to_fields
     if isinstance(layout, Choice):

@@ -15,8 +15,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
-from enum import IntEnum
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from spiceemu.protocol import layout
 from spiceemu.protocol.capabilities import ChannelType
@@ -25,6 +24,9 @@ from spiceemu.protocol.compile_build import BUILD_ERRORS, explain
 from spiceemu.protocol.compile_parse import Malformed, TooMany
 from spiceemu.protocol.compiler import functions_of
 from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage, UnknownMessage
+
+if TYPE_CHECKING:
+    from enum import IntEnum
 
 SERVER = "server"
 """Sent by the server."""
@@ -132,14 +134,22 @@ def message(
     capability: IntEnum | None = None,
     feature: Feature = Feature.PROTOCOL_MAJOR2,
 ) -> Callable[[type[MessageType]], type[MessageType]]:
-    """Declare a message: its channels, its id from the server and from the client, what the receiver must be able to do."""
+    """Declare a message.
+
+    :param channels: where it exists.
+    :param server: its id when a server sends it.
+    :param client: its id when a client sends it.
+    :param capability: the capability that the receiving side must have announced.
+    :param feature: what a compat level must have for the message to exist there.
+    """
     ids = {direction: number for direction, number in ((SERVER, server), (CLIENT, client)) if number is not None}
     places = (channels,) if isinstance(channels, ChannelType) else tuple(channels)
 
     def declare(cls: type[MessageType]) -> type[MessageType]:
+        home = places[0].name.lower() if len(places) == 1 else cls.__module__.rpartition(".")[2]
         made = layout.record(cls)
         made.spec = Spec(
-            name=f"{places[0].name.lower() if len(places) == 1 else cls.__module__.rpartition('.')[2]}.{cls.__name__}",
+            name=f"{home}.{cls.__name__}",
             proto_name=re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower(),
             channels=places,
             ids=ids,

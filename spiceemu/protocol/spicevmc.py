@@ -1,4 +1,4 @@
-"""Messages of the channels that carry a guest device's bytes: usbredir, port and webdav (spice.proto, SpicevmcChannel)."""
+"""Messages of the channels that carry a device's bytes: usbredir, port, webdav (spice.proto, SpicevmcChannel)."""
 
 from __future__ import annotations
 

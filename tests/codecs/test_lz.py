@@ -1,4 +1,4 @@
-"""LZ payloads: exact bytes, round trips, what the reference C code encoded, what real servers sent, and what is refused."""
+"""LZ payloads: exact bytes, round trips, what the reference C code and real servers encoded, and what is refused."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from spiceemu.protocol.errors import InvalidValue, MalformedImage
 DATA = Path(__file__).resolve().parents[1] / "data" / "codecs"
 CAPTURED = json.loads((DATA / "captured.json").read_text())
 
+BLACK = bytes(4)
 BLUE = b"\xff\x00\x00\x00"
 RED = b"\x00\x00\xff\x00"
 
@@ -51,6 +52,15 @@ def without_x(pixels: bytes) -> bytes:
         (BLUE * (8 + 254), 262, 1, b"\x00\xff\x00\x00" + b"\xe0\xfe\x00"),
         (BLUE * (8 + 255), 263, 1, b"\x00\xff\x00\x00" + b"\xe0\xff\x00\x00"),
         ((BLUE + RED) * 3, 2, 3, b"\x01\xff\x00\x00\x00\x00\xff" + b"\x80\x01"),  # both rows in one match
+        # A run to the left goes on over pixels that the row above would also give.
+        (BLUE + BLACK + RED * 4 + RED * 6, 6, 2, b"\x02\xff\x00\x00\x00\x00\x00\x00\x00\xff" + b"\xe0\x02\x00"),
+        # But it starts only where the row above will not do.
+        (
+            BLUE + RED * 3 + BLACK + BLUE + RED * 3 + BLUE,
+            5,
+            2,
+            b"\x01\xff\x00\x00\x00\x00\xff" + b"\x40\x00" + b"\x00\x00\x00\x00" + b"\x80\x04" + b"\x00\xff\x00\x00",
+        ),
         (BLUE * 2 + RED * 3, 5, 1, b"\x02\xff\x00\x00\xff\x00\x00\x00\x00\xff" + b"\x40\x00"),
     ],
 )
@@ -101,9 +111,10 @@ def _repeated_rows(source: random.Random, width: int, height: int) -> bytes:
         change = source.random()
         if change < 0.2:
             row = source.randbytes(4 * width)
-        elif change < 0.5:
+        elif change < 0.6:
             at = source.randrange(width) * 4
-            row = row[:at] + source.randbytes(4) + row[at + 4 :]
+            first = at + (3 if change < 0.3 else 0)  # sometimes only the X or alpha byte
+            row = row[:first] + source.randbytes(at + 4 - first) + row[at + 4 :]
         rows.append(row)
     return b"".join(rows)
 
@@ -141,8 +152,7 @@ def pictures(draw: st.DrawFn) -> Picture:
     return Picture(width, height, PATTERNS[pattern](source, width, height), has_alpha=True)
 
 
-@given(pictures(), st.sampled_from([1, 50, 300, lz_compress.BAND_PIXELS]))
-def test_round_trip(picture: Picture, band_pixels: int) -> None:
+def check_round_trip(picture: Picture, band_pixels: int) -> None:
     width, height, pixels = picture.width, picture.height, picture.pixels
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lz_compress, "BAND_PIXELS", band_pixels)
@@ -150,6 +160,23 @@ def test_round_trip(picture: Picture, band_pixels: int) -> None:
         with_alpha = lz.encode_rgba(pixels, width, height)
     assert lz.decode(colours) == Picture(width, height, without_x(pixels))
     assert lz.decode(with_alpha) == picture
+
+
+BAND_PIXELS = [1, 50, 300, lz_compress.BAND_PIXELS]
+
+
+@given(pictures(), st.sampled_from(BAND_PIXELS))
+def test_round_trip(picture: Picture, band_pixels: int) -> None:
+    check_round_trip(picture, band_pixels)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_round_trip_of_many_sizes(pattern: str) -> None:
+    source = random.Random(pattern)
+    for width in range(1, 71):
+        height = source.randrange(1, 40)
+        picture = Picture(width, height, PATTERNS[pattern](source, width, height), has_alpha=True)
+        check_round_trip(picture, source.choice(BAND_PIXELS))
 
 
 @given(pictures())
@@ -187,6 +214,27 @@ def test_solid_and_repeating_pictures_are_small() -> None:
     assert len(lz.encode_rgb32(RED * (640 * 480), 640, 480)) < 640 * 480 // 255 + 64
     row = random.Random(1).randbytes(640 * 4)
     assert len(lz.encode_rgb32(row * 480, 640, 480)) < 640 * 3 + 640 * 480 // 255 + 128
+
+
+def test_matches_go_on_from_band_to_band() -> None:
+    width, height = 640, 200
+    source = random.Random(1)
+    rows = [source.randbytes(width * 4)]
+    for _ in range(1, height):
+        at = source.randrange(width) * 4
+        rows.append(rows[-1][:at] + source.randbytes(4) + rows[-1][at + 4 :])
+    one_change = 4 + 3 + (width // 255 + 1)  # its literal, and the match up to the next one
+    assert len(lz.encode_rgb32(b"".join(rows), width, height)) < width * 4 + height * one_change
+
+
+def test_matches_are_found_again_after_noise() -> None:
+    width, height = 640, 200
+    source = random.Random(2)
+    noise = source.randbytes(width * 4 * height)
+    flat = b"".join(bytes((row, 0, 0, 0)) * width for row in range(height))
+    payload = lz.encode_rgb32(noise + flat, width, height * 2)
+    one_band_of_literals = lz_compress.BAND_PIXELS * 3 + 1024
+    assert len(payload) < len(lz.encode_rgb32(noise, width, height)) + height * 16 + one_band_of_literals
 
 
 # -- in steps
@@ -342,8 +390,8 @@ def peak_memory_of_decoding(payload: bytes) -> int:
     return peak
 
 
-#: Bytes of memory for each unit that a payload could make at the most: units, one long match, pixels, and their planes.
-MEMORY_PER_UNIT = 16
+#: Bytes of memory for each pixel that a payload declares and could hold: units, rows in order, planes, pixels twice.
+MEMORY_PER_PIXEL = 20
 SEEDS = sorted(DATA.glob("c-encoded-*.bin")) + [DATA / name for name in sorted(CAPTURED)]
 
 
@@ -356,7 +404,10 @@ def test_mutated_payloads_are_refused_or_decoded(path: Path, changes: list[tuple
     for place, removed, inserted in changes:
         place %= len(payload) + 1
         payload[place : place + removed] = inserted
-    limit = len(payload) * lz.MAX_GROWTH * MEMORY_PER_UNIT + (1 << 16)
+    width, height = struct.unpack(">II", payload[12:20].ljust(8, b"\0"))
+    possible = min(MAX_PIXELS, len(payload) * lz.MAX_GROWTH * 8)
+    pixels = width * height if width * height <= possible else 0
+    limit = pixels * MEMORY_PER_PIXEL + len(payload) * 4 + (1 << 16)
     assert peak_memory_of_decoding(bytes(payload)) < limit
 
 

@@ -216,7 +216,7 @@ class GtkClient:
         await self.close()
 
     async def close(self) -> None:
-        """End the client as one ends it: its input closes; a hanging one is killed and is an AssertionError."""
+        """Close its input, which ends it; an AssertionError if it hangs (it is killed then) or has crashed."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -230,6 +230,8 @@ class GtkClient:
             await asyncio.gather(*self._readers)
             self._writer.close()
             self._directory.cleanup()
+        if self._process.returncode != 0:
+            raise self._end()
 
     @property
     def warnings(self) -> list[str]:
@@ -245,10 +247,10 @@ class GtkClient:
 
     async def command(self, command: str, **arguments: Any) -> Any:
         """Have a command carried out and return its value; raises CommandFailed with the client's reason."""
-        number = next(self._numbers)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
         if self._ended:
             raise self._end()
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"id": number, "command": command, **arguments}).encode() + b"\n")
         try:
@@ -307,6 +309,15 @@ class GtkClient:
 
         return await self._until(claim, lambda: f"no event {dict(wanted)}", timeout)
 
+    async def ready(self) -> None:
+        """Wait until the first display is marked and the inputs and cursor channels are open; claims no event."""
+        wanted = {("display-mark", "display"), ("opened", "inputs"), ("opened", "cursor")}
+
+        def missing() -> set[tuple[str, str]]:
+            return wanted - {(event["event"], event.get("type", "")) for event in self.events}
+
+        await self._until(lambda: not missing(), lambda: f"not ready, {missing()} missing", PATIENCE)
+
     async def shows(self, wanted: Picture | Callable[[Picture], bool], *, channel: int = 0) -> Picture:
         """Wait until the primary is this picture, or one that satisfies this function, and return it."""
         accepts = wanted.__eq__ if isinstance(wanted, Picture) else wanted
@@ -314,14 +325,14 @@ class GtkClient:
         deadline = loop.time() + PATIENCE
         seen, picture = len(self.events), await self.screenshot(channel)
         while not accepts(picture):
-            why = picture.difference(wanted) if isinstance(wanted, Picture) else f"{picture!r} is not satisfying"
             # Only an event can change the primary: no need to look again before there is one.
+            why = functools.partial(picture.difference, wanted) if isinstance(wanted, Picture) else picture.__repr__
             await self._more_events_than(seen, why, deadline - loop.time())
             seen, picture = len(self.events), await self.screenshot(channel)
         return picture
 
-    async def _more_events_than(self, seen: int, why: str, timeout: float) -> None:
-        await self._until(lambda: len(self.events) > seen, lambda: f"no other picture ({why})", timeout)
+    async def _more_events_than(self, seen: int, why: Callable[[], str], timeout: float) -> None:
+        await self._until(lambda: len(self.events) > seen, lambda: f"no other picture ({why()})", timeout)
 
     async def _until(self, look: Callable[[], T | None], what: Callable[[], str], timeout: float) -> T:
         try:

@@ -15,7 +15,8 @@ descriptor FD carries answers and events, one JSON object a line:
 Events are named as spice-gtk names its signals (gtk_native.SIGNALS, and the session's ``channel-new``,
 ``channel-destroy`` and ``disconnected``), with these besides: ``opened``, ``closed`` and ``error`` (a channel event,
 with its ``code``), ``monitors`` (heads changed), ``name`` and ``uuid`` (of the guest). An event of a channel carries
-``type`` and ``channel``, the channel's type name and id. The end of standard input ends the client.
+``type`` and ``channel``, the channel's type name and id. A server that hangs up gives a ``closed`` for every channel;
+``disconnected`` follows only a client's own ``disconnect``. The end of standard input ends the client.
 """
 
 from __future__ import annotations

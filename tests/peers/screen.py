@@ -45,9 +45,8 @@ class Window(NamedTuple):
 class Screen:
     """A running Xvfb. Its frame buffer is a file, so a picture of it costs no process and no client."""
 
-    def __init__(self, process: subprocess.Popen[bytes], display: str, directory: Path) -> None:
+    def __init__(self, display: str, directory: Path) -> None:
         self.display = display  #: The value for DISPLAY.
-        self._process = process
         self._buffer = directory / "Xvfb_screen0"
         self._clipboard: asyncio.subprocess.Process | None = None
 
@@ -146,7 +145,7 @@ def running_screen() -> Iterator[Screen]:
                 number = pipe.readline().strip()
             if not number:
                 raise AssertionError(f"Xvfb ended with {process.wait()}")
-            yield Screen(process, f":{number}", Path(directory))
+            yield Screen(f":{number}", Path(directory))
         finally:
             process.terminate()
             process.wait(PATIENCE)

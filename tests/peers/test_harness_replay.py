@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from . import clients
 from .clients import UTF8_TEXT, GtkClient, environment, requires, warnings_in
 from .dissector import dissect
 from .recorder import SERVER, Piece, read_capture
@@ -135,8 +136,7 @@ def test_warnings_are_told_from_other_lines() -> None:
 
 
 def test_a_missing_peer_is_a_skip_that_names_its_package_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    monkeypatch.setattr("peers.clients._installed", lambda peer: False)
+    monkeypatch.setattr(clients, "_installed", lambda peer: False)
     monkeypatch.delenv("SPICEEMU_REQUIRE_PEERS", raising=False)
     with pytest.raises(pytest.skip.Exception, match=r"remote-viewer is not installed \(Debian: virt-viewer\)"):
         requires("remote-viewer")

@@ -1,0 +1,130 @@
+"""The cursor channel: the pointer's picture and place.
+
+Only the latest state matters, so nothing is queued: what changed is remembered, and sent when the connection and the
+acknowledgement window are open. Pictures are cached at the client by their id; the server decides what it forgets.
+
+Order at the start, as spice-server's (cursor-channel.cpp): SET_ACK, INIT.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from spiceemu.channels.channel import AckWindow, Channel
+from spiceemu.guest.cursor import CursorChange, CursorShape, CursorShapeChanged, GuestCursor
+from spiceemu.protocol import base, cursor
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.enums import CursorFlags
+from spiceemu.protocol.types import CursorHeader, Point16
+
+if TYPE_CHECKING:
+    from spiceemu.protocol.link import Linked
+
+CACHE_SIZE = 256
+"""Cursors a client keeps (spice-server cursor-channel.cpp, CLIENT_CURSOR_CACHE_SIZE)."""
+
+
+class CursorChannel(Channel):
+    """Shows the guest's cursor to one client.
+
+    :param shown: the cursor; observed until :meth:`close`.
+    """
+
+    type = ChannelType.CURSOR
+
+    def __init__(self, linked: Linked, wake: Callable[[], None], *, shown: GuestCursor) -> None:
+        super().__init__(linked, wake)
+        self.cursor = shown
+        self._cached: OrderedDict[int, None] = OrderedDict()
+        self._shape_due = False
+        self._place_due = False
+        self._shown = True  # what the client believes
+        self._trail = (0, 0)
+        self._marks: list[tuple[int, float]] = []
+        self.window = AckWindow()
+        self.send(base.SetAck(self.window.generation, self.window.window))
+        self._send_init()
+        self._unsubscribe = shown.subscribe(self._on_change)
+
+    def close(self) -> None:
+        """Stop observing the cursor."""
+        self._unsubscribe()
+
+    # From the guest and the test
+
+    def _on_change(self, change: CursorChange) -> None:
+        if isinstance(change, CursorShapeChanged):
+            self._shape_due = True
+        else:
+            self._place_due = True
+        self.wake()
+
+    def set_trail(self, length: int, frequency: int) -> None:
+        """Let the cursor leave a trail of ``length`` pictures, one every ``frequency`` moves."""
+        self._trail = (length, frequency)
+        self.send(cursor.Trail(length, frequency))
+
+    def invalidate(self, shape: CursorShape | None = None) -> None:
+        """Let the client forget one cursor, or all."""
+        if shape is None:
+            self._cached.clear()
+            self.send(cursor.InvalAll())
+        elif shape.id in self._cached:
+            del self._cached[shape.id]
+            self.send(cursor.InvalOne(shape.id))
+
+    def reset(self) -> None:
+        """Begin anew: RESET, then INIT with the cursor as it is. The client forgets its cache."""
+        self._cached.clear()
+        self.send(cursor.Reset())
+        self._send_init()
+
+    def mark(self, mark: int, now: float) -> None:
+        """Ask for a Synced event once the client has the cursor as it is now."""
+        self._marks.append((mark, now))
+        self.wake()
+
+    # To the client
+
+    def _send_init(self) -> None:
+        self._shape_due = self._place_due = False
+        self._shown = self.cursor.visible
+        self.send(cursor.Init(self._position(), *self._trail, self._shown, self._picture()))
+
+    def produce(self) -> None:
+        """Send what changed since the client was last told."""
+        assert self.window is not None
+        if not self.window.is_open:
+            return
+        visible = self.cursor.visible
+        if self._shape_due or (visible and not self._shown):
+            self.send(cursor.Set(self._position(), visible, self._picture()))
+        elif self._shown and not visible:
+            self.send(cursor.Hide())
+        elif self._place_due and visible:
+            self.send(cursor.Move(self._position()))
+        self._shown = visible
+        self._shape_due = self._place_due = False
+        marks, self._marks = self._marks, []
+        for mark, now in marks:
+            self.ping(now, mark=mark)
+
+    def _position(self) -> Point16:
+        return Point16(self.cursor.x, self.cursor.y)
+
+    def _picture(self) -> cursor.Cursor:
+        """The cursor's picture, or its id alone if the client has it."""
+        shape = self.cursor.shape
+        if shape is None:
+            return cursor.Cursor(CursorFlags.NONE)
+        header = CursorHeader(shape.id, shape.kind, shape.width, shape.height, shape.hot_x, shape.hot_y)
+        if shape.id in self._cached:
+            self._cached.move_to_end(shape.id)
+            return cursor.Cursor(CursorFlags.FROM_CACHE, header)
+        if len(self._cached) >= CACHE_SIZE:
+            forgotten, _ = self._cached.popitem(last=False)
+            self.send(cursor.InvalOne(forgotten))
+        self._cached[shape.id] = None
+        return cursor.Cursor(CursorFlags.CACHE_ME, header, shape.data)

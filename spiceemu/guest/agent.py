@@ -1,0 +1,292 @@
+"""The guest's agent: what runs in a real guest as spice-vdagent, as far as clients notice it.
+
+One client talks to it at a time. :meth:`Agent.start` begins a conversation and says where the agent's messages go;
+:meth:`Agent.receive` takes the client's, which are read by :attr:`Agent.layout`, as it is after the message before;
+:meth:`Agent.reset` ends it. What the client wants of the guest is told to the observers; what it does to the clipboards
+is told by :class:`~spiceemu.guest.clipboard.Clipboard`.
+
+Sources: spice-protocol ``spice/vd_agent.h`` and its history; spice-gtk ``channel-main.c``; recorded sessions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from spiceemu.guest import clipboard as clipboards
+from spiceemu.protocol import agent
+from spiceemu.protocol.agent_enums import AgentCap, ClipboardSelection, ClipboardType, FileXferResult, MonitorsFlags
+from spiceemu.protocol.agent_message import AgentMessage, ClipboardLayout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from spiceemu.guest.clipboard import Clipboard, ClipboardChange
+
+    Send: TypeAlias = Callable[[AgentMessage], None]
+    Observer: TypeAlias = Callable[["AgentEvent"], None]
+
+CAPABILITIES: Final = frozenset(
+    {
+        AgentCap.MOUSE_STATE,
+        AgentCap.MONITORS_CONFIG,
+        AgentCap.REPLY,
+        AgentCap.DISPLAY_CONFIG,
+        AgentCap.CLIPBOARD_BY_DEMAND,
+        AgentCap.CLIPBOARD_SELECTION,
+        AgentCap.SPARSE_MONITORS_CONFIG,
+        AgentCap.GUEST_LINEEND_LF,
+        AgentCap.MAX_CLIPBOARD,
+        AgentCap.MONITORS_CONFIG_POSITION,
+        AgentCap.FILE_XFER_DISABLED,
+        AgentCap.FILE_XFER_DETAILED_ERRORS,
+        AgentCap.CLIPBOARD_NO_RELEASE_ON_REGRAB,
+        AgentCap.CLIPBOARD_GRAB_SERIAL,
+    }
+)
+"""What this agent announces: what spice-vdagent does without sound and files, and DISPLAY_CONFIG."""
+
+MAX_SERIAL: Final = 0xFFFFFFFF
+"""Highest serial of a grab; 0 follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedMonitor:
+    """A monitor that a client would like; sizes in pixels, or millimetres where the name says so (0 is not known).
+
+    ``number`` is its place in the client's list, monitors that are off counted. Without ``positioned`` x and y say
+    nothing. Nothing is checked: sizes reach from 1 to 4294967295, positions may be negative.
+    """
+
+    number: int
+    width: int
+    height: int
+    x: int = 0
+    y: int = 0
+    positioned: bool = False
+    width_mm: int = 0
+    height_mm: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAnnounced:
+    """The client said what it can do (:class:`~spiceemu.protocol.agent_enums.AgentCap` and later numbers)."""
+
+    capabilities: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorsRequested:
+    """The client would like these monitors, those that are on."""
+
+    monitors: tuple[RequestedMonitor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayConfigured:
+    """The client asked for a plainer desktop (:class:`~spiceemu.protocol.agent_enums.DisplayConfigFlags`)."""
+
+    flags: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointerPlaced:
+    """The client put the pointer there; ``buttons`` as in the inputs channel (``MouseButtonMask``)."""
+
+    x: int
+    y: int
+    buttons: int
+    display_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRefused:
+    """The client wanted to give a file, and was told no. ``description`` is its GLib key file."""
+
+    id: int
+    description: bytes
+
+
+AgentEvent: TypeAlias = ClientAnnounced | MonitorsRequested | DisplayConfigured | PointerPlaced | FileRefused
+
+
+class Agent:
+    """The agent of one guest.
+
+    :param clipboard: the guest's clipboards.
+    :param capabilities: what it announces. It handles every message all the same.
+    """
+
+    def __init__(self, clipboard: Clipboard, capabilities: Iterable[AgentCap] = CAPABILITIES) -> None:
+        self.clipboard = clipboard
+        self.capabilities = frozenset(capabilities)
+        self.client_capabilities: frozenset[int] = frozenset()
+        """What the client announced; empty before that."""
+        self.max_clipboard: int | None = None
+        """Most bytes of clipboard that the client takes, None for any number."""
+        self._send: Send | None = None
+        self._serials: dict[int, int] = dict.fromkeys(ClipboardSelection, 0)  # what the next grab will have
+        self._offered: set[int] = set()
+        self._observers: dict[object, Observer] = {}
+        clipboard.subscribe(self._on_clipboard)
+
+    @property
+    def layout(self) -> ClipboardLayout:
+        """How clipboard messages look between this agent and the client."""
+        return ClipboardLayout.agreed(self.capabilities, self.client_capabilities)
+
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Call the observer with every event from now on, and return a callable that ends this."""
+        token = object()
+        self._observers[token] = observer
+
+        def unsubscribe() -> None:
+            self._observers.pop(token, None)
+
+        return unsubscribe
+
+    def start(self, send: Send) -> None:
+        """A client talks to the agent from now on (AGENT_START).
+
+        :param send: takes each message for it, in order, and builds it by :attr:`layout` before it returns.
+        """
+        self.reset()
+        self._send = send
+
+    def reset(self) -> None:
+        """The client has gone, and its clipboards with it. The guest's text stays."""
+        self._send = None
+        self.client_capabilities = frozenset()
+        self.max_clipboard = None
+        self._serials = dict.fromkeys(ClipboardSelection, 0)
+        self._offered.clear()
+        for selection in ClipboardSelection:
+            self.clipboard.client_cleared(selection)
+
+    def receive(self, message: AgentMessage) -> None:
+        """Handle a message of the client. Those that are not an agent's business are ignored, as real agents do."""
+        match message:
+            case agent.AnnounceCapabilities():
+                self._on_announcement(message)
+            case agent.MonitorsConfig():
+                self._say(agent.Reply(message.spec.type))
+                self._tell(MonitorsRequested(_monitors(message)))
+            case agent.DisplayConfig():
+                self._say(agent.Reply(message.spec.type))
+                self._tell(DisplayConfigured(message.flags, message.depth))
+            case agent.MouseState():
+                self._tell(PointerPlaced(message.x, message.y, message.buttons >> 1, message.display_id))
+            case agent.MaxClipboard():
+                self.max_clipboard = message.max if message.max >= 0 else None
+            case agent.FileXferStart():
+                self._refuse_file(message)
+            case agent.ClipboardGrab() | agent.ClipboardRequest() | agent.Clipboard() | agent.ClipboardRelease():
+                if message.selection in self._serials:
+                    self._on_clipboard_message(message)
+
+    def _on_announcement(self, message: agent.AnnounceCapabilities) -> None:
+        self.client_capabilities = message.capabilities
+        if message.request:
+            self._say(agent.AnnounceCapabilities.of(self.capabilities))
+        self._tell(ClientAnnounced(message.capabilities))
+        for selection in ClipboardSelection:
+            held = self.clipboard.owner_of(selection) is clipboards.Owner.GUEST
+            if held and selection not in self._offered and self._reaches_client(selection):
+                self._offer(selection)
+
+    def _refuse_file(self, message: agent.FileXferStart) -> None:
+        # Clients without the capability take results from NOT_ENOUGH_SPACE on for nonsense (spice-common agent.c).
+        detailed = AgentCap.FILE_XFER_DETAILED_ERRORS in self.client_capabilities
+        result = FileXferResult.DISABLED if detailed else FileXferResult.ERROR
+        self._say(agent.FileXferStatus(message.id, result))
+        self._tell(FileRefused(message.id, message.data))
+
+    # Clipboards: from the client
+
+    def _on_clipboard_message(
+        self, message: agent.ClipboardGrab | agent.ClipboardRequest | agent.Clipboard | agent.ClipboardRelease
+    ) -> None:
+        selection = message.selection
+        match message:
+            case agent.ClipboardGrab():
+                if self._is_current(message):
+                    self.clipboard.client_copied(message.types, selection)
+            case agent.ClipboardRequest():
+                self._say(self._content(selection, message.type))
+            case agent.Clipboard(type=ClipboardType.UTF8_TEXT):
+                self.clipboard.text_arrived(message.data, selection)
+            case agent.Clipboard():
+                self.clipboard.text_refused(selection)
+            case agent.ClipboardRelease():
+                self.clipboard.client_cleared(selection)
+
+    def _is_current(self, grab: agent.ClipboardGrab) -> bool:
+        """Whether a grab of the client counts; of two that crossed with the same serial, the client's does."""
+        if not self.layout.serial:
+            return True
+        if grab.serial < self._serials[grab.selection] - 1:
+            return False
+        self._serials[grab.selection] = (grab.serial + 1) & MAX_SERIAL
+        return True
+
+    def _content(self, selection: int, kind: int) -> agent.Clipboard:
+        data = self.clipboard.data_of(selection)
+        if (
+            kind != ClipboardType.UTF8_TEXT
+            or data is None
+            or self.clipboard.owner_of(selection) is not clipboards.Owner.GUEST
+            or (self.max_clipboard is not None and len(data) > self.max_clipboard)
+        ):
+            return agent.Clipboard(ClipboardType.NONE, selection=selection)
+        return agent.Clipboard(kind, data, selection=selection)
+
+    # Clipboards: from the guest
+
+    def _on_clipboard(self, change: ClipboardChange) -> None:
+        selection = change.selection
+        reachable = self._reaches_client(selection)
+        match change:
+            case clipboards.GuestCopied() if reachable:
+                self._offer(selection)
+            case clipboards.GuestCleared() if reachable:
+                self._offered.discard(selection)
+                self._say(agent.ClipboardRelease(selection=selection))
+            case clipboards.TextWanted() if reachable:
+                self._say(agent.ClipboardRequest(ClipboardType.UTF8_TEXT, selection=selection))
+            case clipboards.TextWanted():  # of a client that copied but never said it can
+                self.clipboard.text_refused(selection)
+
+    def _reaches_client(self, selection: int) -> bool:
+        """Whether the client knows of that clipboard."""
+        return AgentCap.CLIPBOARD_BY_DEMAND in self.client_capabilities & self.capabilities and (
+            selection == ClipboardSelection.CLIPBOARD or self.layout.selection
+        )
+
+    def _offer(self, selection: int) -> None:
+        self._offered.add(selection)
+        serial = 0
+        if self.layout.serial:
+            serial = self._serials[selection]
+            self._serials[selection] = (serial + 1) & MAX_SERIAL
+        self._say(agent.ClipboardGrab((ClipboardType.UTF8_TEXT,), selection=selection, serial=serial))
+
+    def _say(self, message: AgentMessage) -> None:
+        if self._send is not None:
+            self._send(message)
+
+    def _tell(self, event: AgentEvent) -> None:
+        for observer in tuple(self._observers.values()):
+            observer(event)
+
+
+def _monitors(message: agent.MonitorsConfig) -> tuple[RequestedMonitor, ...]:
+    sizes = message.physical_sizes or [agent.MonitorMM(0, 0)] * len(message.monitors)
+    positioned = bool(message.flags & MonitorsFlags.USE_POS)
+    return tuple(
+        RequestedMonitor(
+            number, monitor.width, monitor.height, monitor.x, monitor.y, positioned, size.width, size.height
+        )
+        for number, (monitor, size) in enumerate(zip(message.monitors, sizes, strict=True))
+        if monitor.width and monitor.height
+    )

@@ -1,0 +1,219 @@
+"""The guest's clipboards: text of the guest, text of the client, and who has the word now.
+
+A client's clipboard is not copied: the client says that it has something, and the guest asks for it when it wants to
+paste. Whoever spoke last owns a clipboard; the other side's content is then gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from spiceemu.protocol.agent_enums import ClipboardSelection, ClipboardType
+from spiceemu.protocol.agent_stream import MAX_AGENT_MESSAGE
+from spiceemu.protocol.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Observer: TypeAlias = Callable[["ClipboardChange"], None]
+
+MAX_CLIPBOARD_TEXT: Final = MAX_AGENT_MESSAGE - 8
+"""Longest text of the guest in bytes of UTF-8: one agent message with its selection and type."""
+
+CLIPBOARD: Final = ClipboardSelection.CLIPBOARD
+
+
+class Owner(Enum):
+    """Who had the last word about a clipboard."""
+
+    NOBODY = "nobody"
+    GUEST = "guest"
+    CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestCopied:
+    """The guest has new text to give."""
+
+    selection: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuestCleared:
+    """The guest has nothing to give any more."""
+
+    selection: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextWanted:
+    """The guest wants the client's text."""
+
+    selection: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCopied:
+    """The client has something to give, as these types (:class:`~spiceemu.protocol.agent_enums.ClipboardType`)."""
+
+    selection: int
+    types: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCleared:
+    """The client has nothing to give any more, or has gone."""
+
+    selection: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextReceived:
+    """The client gave its text; :meth:`Clipboard.text_of` has it."""
+
+    selection: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextRefused:
+    """The client did not give its text: it would not, or cannot any more."""
+
+    selection: int
+
+
+ClipboardChange: TypeAlias = (
+    GuestCopied | GuestCleared | TextWanted | ClientCopied | ClientCleared | TextReceived | TextRefused
+)
+
+
+@dataclass(slots=True)
+class _Content:
+    owner: Owner = Owner.NOBODY
+    types: tuple[int, ...] = ()
+    text: bytes | None = field(default=None, repr=False)
+    wanted: bool = False
+
+
+class Clipboard:
+    """X's three clipboards; clients of other systems have the first only.
+
+    What a client sends stays as its bytes until it is read: a hostile one may need four times the memory as text.
+    """
+
+    def __init__(self) -> None:
+        self._contents: dict[int, _Content] = {selection: _Content() for selection in ClipboardSelection}
+        self._observers: dict[object, Observer] = {}
+
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Call the observer with every change from now on, and return a callable that ends this."""
+        token = object()
+        self._observers[token] = observer
+
+        def unsubscribe() -> None:
+            self._observers.pop(token, None)
+
+        return unsubscribe
+
+    # For the guest
+
+    @property
+    def text(self) -> str | None:
+        """The first clipboard's text, of either side; None if there is none or it was not asked for."""
+        return self.text_of(CLIPBOARD)
+
+    def text_of(self, selection: int) -> str | None:
+        """The text of a clipboard. Bytes that are not UTF-8 become U+FFFD."""
+        data = self.data_of(selection)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def data_of(self, selection: int) -> bytes | None:
+        """The text of a clipboard as it travels."""
+        return self._content(selection).text
+
+    def owner_of(self, selection: int) -> Owner:
+        """Who had the last word about a clipboard."""
+        return self._content(selection).owner
+
+    def types_of(self, selection: int) -> tuple[int, ...]:
+        """What a clipboard's content can be had as (:class:`~spiceemu.protocol.agent_enums.ClipboardType`)."""
+        return self._content(selection).types
+
+    def set_text(self, text: str, selection: int = CLIPBOARD) -> None:
+        """Copy text in the guest.
+
+        :raises InvalidValue: if it is longer than :data:`MAX_CLIPBOARD_TEXT`, or has half of a surrogate pair.
+        """
+        self._content(selection)
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidValue(f"text for a clipboard is valid Unicode: {error}") from None
+        if len(data) > MAX_CLIPBOARD_TEXT:
+            raise InvalidValue(f"a clipboard holds {MAX_CLIPBOARD_TEXT} bytes of text, not {len(data)}")
+        self._replace(selection, _Content(Owner.GUEST, (ClipboardType.UTF8_TEXT,), data))
+        self._tell(GuestCopied(selection))
+
+    def clear(self, selection: int = CLIPBOARD) -> None:
+        """Give up text of the guest; nothing happens to a client's."""
+        if self.owner_of(selection) is Owner.GUEST:
+            self._replace(selection, _Content())
+            self._tell(GuestCleared(selection))
+
+    def request_text(self, selection: int = CLIPBOARD) -> bool:
+        """Ask the client for its text. TextReceived or TextRefused follows.
+
+        :returns: False if nobody was asked: the client does not own the clipboard, or has no text in it.
+        """
+        content = self._content(selection)
+        if content.owner is not Owner.CLIENT or ClipboardType.UTF8_TEXT not in content.types:
+            return False
+        if not content.wanted:
+            content.wanted = True
+            self._tell(TextWanted(selection))
+        return True
+
+    # For the agent
+
+    def client_copied(self, types: Sequence[int], selection: int) -> None:
+        """The client has something to give."""
+        self._content(selection)
+        self._replace(selection, _Content(Owner.CLIENT, tuple(types)))
+        self._tell(ClientCopied(selection, tuple(types)))
+
+    def client_cleared(self, selection: int) -> None:
+        """The client has nothing to give any more; nothing happens to the guest's text."""
+        if self.owner_of(selection) is Owner.CLIENT:
+            self._replace(selection, _Content())
+            self._tell(ClientCleared(selection))
+
+    def text_arrived(self, data: bytes, selection: int) -> None:
+        """The client gave text; ignored if nobody waits for it."""
+        content = self._content(selection)
+        if content.wanted:
+            content.wanted, content.text = False, data
+            self._tell(TextReceived(selection))
+
+    def text_refused(self, selection: int) -> None:
+        """The client gave nothing; ignored if nobody waits."""
+        content = self._content(selection)
+        if content.wanted:
+            content.wanted = False
+            self._tell(TextRefused(selection))
+
+    def _replace(self, selection: int, content: _Content) -> None:
+        """Give a clipboard new content; who still waits for the old one hears that it does not come."""
+        old, self._contents[selection] = self._contents[selection], content
+        if old.wanted:
+            self._tell(TextRefused(selection))
+
+    def _content(self, selection: int) -> _Content:
+        content = self._contents.get(selection)
+        if content is None:
+            raise InvalidValue(f"there are three clipboards, 0 to 2, not {selection!r}")
+        return content
+
+    def _tell(self, change: ClipboardChange) -> None:
+        for observer in tuple(self._observers.values()):
+            observer(change)
