@@ -53,7 +53,7 @@ class Home(Protocol):
         """Take a linked connection into its session."""
 
     def connection_ended(self, connection: Connection) -> None:
-        """Forget a connection that never became a channel."""
+        """Forget a connection that is gone."""
 
 
 class Attachment(Protocol):
@@ -143,8 +143,8 @@ class Connection(asyncio.Protocol):
         else:
             failure = self._link.failure if self._link else None
             self.log.info("left before the link was done: %s", reason or failure or "no reason")
-            self.home.connection_ended(self)
         self._waiting.clear()
+        self.home.connection_ended(self)
         self._closed.set_result(None)
 
     # Link

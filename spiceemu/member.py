@@ -98,9 +98,9 @@ class Place:
         """Close the channel; without its main channel a client is gone."""
         member = self.member
         member.connections.remove(self.connection)
-        member.session.close_channel(self.channel)
         if member.ended:
-            return
+            return  # the session has let go of all its channels
+        member.session.close_channel(self.channel)
         member.post(ChannelClosed(self.channel.type, self.channel.id, reason))
         if self.channel.type is ChannelType.MAIN:
             member.disconnect(reason)

@@ -115,6 +115,7 @@ class SpiceServer:
         self._servers: list[asyncio.Server] = []
         self._guest: Guest | None = None
         self._members: dict[int, Member] = {}
+        self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
         self._arrivals: asyncio.Queue[Member] = asyncio.Queue()
         self._ticker: asyncio.TimerHandle | None = None
@@ -208,14 +209,14 @@ class SpiceServer:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
-        connections = self._connections()
+        connections = list(self._open)
         for connection in connections:
             connection.close("the server closes")
         if connections:
             await asyncio.wait(
                 [asyncio.ensure_future(each.wait_closed()) for each in connections], timeout=CLOSE_TIMEOUT
             )
-            for connection in self._connections():
+            for connection in list(self._open):
                 connection.abort()
                 await connection.wait_closed()
         listeners.close_all(self._sockets)
@@ -279,7 +280,8 @@ class SpiceServer:
         return member.attach(connection, linked, now)
 
     def connection_ended(self, connection: Connection) -> None:
-        """Forget a connection that never became a channel."""
+        """Forget a connection that is gone."""
+        self._open.discard(connection)
         self._unlinked.discard(connection)
 
     def _begin(self, now: float) -> Member:
@@ -317,16 +319,12 @@ class SpiceServer:
 
     def _accept(self, *, secure: bool) -> Connection:
         connection = Connection(self, secure=secure, refused=len(self._unlinked) >= MAX_UNLINKED)
+        self._open.add(connection)
         self._unlinked.add(connection)
         return connection
 
-    def _connections(self) -> list[Connection]:
-        linked = (connection for member in self._members.values() for connection in member.connections)
-        return [*self._unlinked, *linked]
-
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        for member in list(self._members.values()):
-            for connection in list(member.connections):
-                connection.check_time(loop.time())
+        for connection in list(self._open):
+            connection.check_time(loop.time())
         self._ticker = loop.call_later(TICK, self._tick)

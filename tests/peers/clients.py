@@ -66,7 +66,7 @@ WARNINGS_OF_A_REAL_SERVER = (
 
 #: What spice-gtk prints when it does not trust the server's certificate, whoever the server is.
 WARNINGS_OF_DISTRUST = (
-    r"Spice-WARNING: .*: Error in certificate chain verification: .*",
+    r"Spice-WARNING: .*:openssl_verify: Error in .* verification: .*",
     r"GSpice-WARNING: main-\d+:0: SSL_connect: .*",
 )
 

@@ -1,7 +1,7 @@
 """Packs recorded sessions into the archive that the tests read: ``python pack_captures.py FOLDER``.
 
-The folder has ``0.15.1/SESSION/NNN.{c2s,s2c}.bin`` and ``old-peers/SESSION/conn-*.{c2s,s2c}.bin``; the latter's recorder
-wrote a ``summary.json`` with every message it saw, and the numbers of those are taken from there.
+The folder has ``0.15.1/SESSION/NNN.{c2s,s2c}.bin`` and ``old-peers/SESSION/conn-*.{c2s,s2c}.bin``. The latter's
+recorder wrote a ``summary.json`` with every message it saw; how many there are is taken from that.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def main(source: Path) -> None:
                     counts[direction] = None
                 elif recorded:
                     counts[direction] = recorded[name][direction]
-            lines.append(
-                captures.Expected(session, name, found.end, counts["s2c"], counts["c2s"])._asdict()
-            )
+            lines.append(captures.Expected(session, name, found.end, counts["s2c"], counts["c2s"])._asdict())
             for direction, stream in data.items():
                 path = f"{session}/{name}.{direction}.bin"
                 if stream is None:

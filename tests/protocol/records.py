@@ -172,5 +172,3 @@ def wrong_values(place: Place) -> st.SearchStrategy[Any]:
     assert scalar, layout
     span = Range.of(scalar.code, scalar.size)
     return st.sampled_from([span.least - 1, span.most + 1, span.most << 70, None, "text", b"\0", 1.5])
-
-

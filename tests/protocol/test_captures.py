@@ -11,17 +11,24 @@ from collections import Counter
 import pytest
 
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, SERVER, base, lookup
+from spiceemu.protocol.catalogue import CLIENT, SERVER, lookup
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, MAX_SERVER_BODY, FrameReader, FrameWriter
 
 from . import captures
-from .captures import Expected
 
 SESSIONS = captures.expectations()
 ALL = [expected for session in SESSIONS.values() for expected in session]
 
-#: The old server's display channel had used up serials for frames of a video that it then dropped.
-SERIAL_GAPS = {"old-peers/server-0.8__spicec-0.8__video-mjpeg": 5}
+ENDS = {"linked": 302, "refused 7": 14, "refused 5": 1, "silent": 3, "encrypted": 4}
+CLIENT_MESSAGES = 1873
+SERVER_MESSAGES = 9506
+WITHOUT_SERVER_SIDE = 17  # of old peers: main's, left out to save space
+
+#: Where the old servers had used up serials for frames of a video that they then dropped.
+SERIAL_GAPS = {
+    "old-peers/server-0.6__spicec-0.8__video-mjpeg": 5,
+    "old-peers/server-0.8__spicec-0.8__video-mjpeg": 4,
+}
 
 
 def read_and_write_again(data: bytes, channel: ChannelType, direction: str, mini: bool) -> tuple[Counter[str], int]:
@@ -33,8 +40,6 @@ def read_and_write_again(data: bytes, channel: ChannelType, direction: str, mini
     for number, body, serial in reader.receive_data(data):
         message = lookup(channel, direction, number).parse(body)
         assert message.build() == body
-        if isinstance(message, base.Ping | base.Pong):
-            assert not message.trailing
         assert serial > writer.serial
         gaps += serial - writer.serial - 1
         writer.serial = serial - 1
@@ -73,7 +78,7 @@ def test_a_session_is_read_to_its_last_byte_and_written_again(session: str) -> N
 def test_the_recordings_are_all_there() -> None:
     assert Counter(session.partition("/")[0] for session in SESSIONS) == {"0.15.1": 27, "old-peers": 56}
     assert Counter(expected.end for expected in ALL) == ENDS
-    assert sum(expected.server is None for expected in ALL) == 17
+    assert sum(expected.server is None for expected in ALL) == WITHOUT_SERVER_SIDE
     assert sum(sum(expected.client.values()) for expected in ALL) == CLIENT_MESSAGES
     assert sum(sum(expected.server.values()) for expected in ALL if expected.server) == SERVER_MESSAGES
 
@@ -88,5 +93,4 @@ def test_every_kind_of_link_is_among_them() -> None:
         if server_data is not None:
             connection = captures.connection(client_data, server_data)
             kinds["mini" if connection.mini else "full"] += connection.end == "linked"
-            kinds["parked"] += connection.end == "linked" and not connection.client and not connection.server
-    assert kinds == KINDS
+    assert kinds == {"web socket": 11, "mini": 137, "full": 148}

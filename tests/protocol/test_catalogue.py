@@ -18,15 +18,12 @@ from spiceemu.protocol.errors import UnknownMessage
 from spiceemu.protocol.layout import ArrayOf, Blob, Choice, EnumOf, FlagsOf, ImageBlob, Nothing, Pointer, Record
 
 from . import vectors
+from .records import ALL_MESSAGES
 
 ROWS = vectors.table("messages.json")
 ENUMS = vectors.table("enums.json")
 ROW = pytest.mark.parametrize(
     "row", ROWS, ids=[f"{row['channel']}-{row['direction']}-{row['id']}-{row['name']}" for row in ROWS]
-)
-ALL_MESSAGES = sorted(
-    {cls for channel in ChannelType for direction in (SERVER, CLIENT) for cls in messages_of(channel, direction).values()},
-    key=lambda cls: cls.spec.name,
 )
 
 
@@ -132,7 +129,7 @@ def test_every_name_of_a_message_is_its_own() -> None:
 
 def test_a_channel_without_messages_has_none() -> None:
     assert not messages_of(ChannelType.TUNNEL, SERVER)
-    with pytest.raises(UnknownMessage, match="tunnel channel: no client message has id 1$"):
+    with pytest.raises(UnknownMessage, match=r"tunnel channel: no client message has id 1$"):
         lookup(ChannelType.TUNNEL, CLIENT, 1)
 
 

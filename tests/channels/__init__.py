@@ -1,0 +1,1 @@
+"""The channels without a connection: bytes in, events and bytes out."""
