@@ -9,10 +9,11 @@ from itertools import count
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
 from spiceemu.channels.events import Disconnected, Event, Synced
+from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, WrongState
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.capabilities import ChannelType
+    from spiceemu.protocol.message import Message
     from spiceemu.session import Session
 
 MAX_EVENTS = 100_000
@@ -140,6 +141,40 @@ class Client:
             del self._awaited[mark]
         if waiting:
             raise ExpectationFailed(f"{self!r}: the client left before it was in step")
+
+    # What a test may do to it
+
+    def send(self, message: Message, *, channel_id: int = 0) -> None:
+        """Send a message by hand, on the channel it belongs to; base messages go out on main.
+
+        It is sent before whatever still waits for the client.
+
+        :raises WrongState: the client has not opened that channel.
+        :raises NotCompatible: the client has not announced what the message needs.
+        """
+        kinds = message.spec.channels
+        kind = kinds[0] if len(kinds) == 1 else ChannelType.MAIN
+        self.session.channel(kind, channel_id).send(message)
+
+    def notify(self, text: str) -> None:
+        """Show the user a text."""
+        self.session.main.notify(text, asyncio.get_running_loop().time())
+
+    def set_mouse_mode(self, mode: int) -> None:
+        """Decide who moves the pointer (``MouseMode``), whatever the client asked for."""
+        self.session.set_mouse_mode(mode)
+
+    def set_multi_media_time(self, milliseconds: int) -> None:
+        """Set the client's multimedia clock."""
+        self.session.main.set_multi_media_time(milliseconds)
+
+    def set_agent_connected(self, connected: bool) -> None:
+        """Let the guest's agent leave this client, or come back to it."""
+        self.session.set_agent_connected(connected)
+
+    def invalidate_caches(self) -> None:
+        """Let the client forget its cached pictures, palettes and cursors."""
+        self.session.invalidate_caches()
 
     def disconnect(self, reason: str = "disconnected by the server") -> None:
         """Close all the client's connections."""

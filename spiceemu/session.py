@@ -74,9 +74,18 @@ class Session:
 
         :raises WrongState: it is closed.
         """
-        found = self.channels.get((ChannelType.MAIN, 0))
-        if not isinstance(found, MainChannel):
-            raise WrongState(f"session {self.id:08x} has no main channel any more")
+        found = self.channel(ChannelType.MAIN)
+        assert isinstance(found, MainChannel)
+        return found
+
+    def channel(self, kind: ChannelType, number: int = 0) -> Channel:
+        """A channel by type and id.
+
+        :raises WrongState: the client has not opened it, or has closed it.
+        """
+        found = self.channels.get((kind, number))
+        if found is None:
+            raise WrongState(f"session {self.id:08x} has no channel {kind.name.lower()}:{number} open")
         return found
 
     @property
@@ -95,6 +104,33 @@ class Session:
         for channel in channels:
             channel.mark(mark, now)
         return channels
+
+    # From the test
+
+    def set_mouse_mode(self, mode: int) -> None:
+        """Decide who moves the pointer and tell the client, if that is news."""
+        if mode != self.mouse_mode:
+            self.mouse_mode = MouseMode(mode)
+            self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
+
+    def set_agent_connected(self, connected: bool) -> None:
+        """Let the guest's agent leave this client, or come back to it.
+
+        :raises WrongState: the guest has no agent.
+        """
+        if self.guest.agent is None:
+            raise WrongState("the guest has no agent")
+        if connected:
+            self.main.agent_connected()
+        else:
+            self._leave_agent()
+            self.main.agent_disconnected()
+
+    def invalidate_caches(self) -> None:
+        """Let the client forget its cached pictures, palettes and cursors."""
+        for channel in self.channels.values():
+            if isinstance(channel, DisplayChannel | CursorChannel):
+                channel.invalidate()
 
     # Channels
 
@@ -148,9 +184,7 @@ class Session:
             self.close_channel(channel)
         for unsubscribe in self._unsubscribe:
             unsubscribe()
-        if self._has_agent and self.guest.agent is not None:
-            self.guest.agent_client = None
-            self.guest.agent.reset()
+        self._leave_agent()
 
     # From the client
 
@@ -194,9 +228,7 @@ class Session:
         return (event,)
 
     def _on_mouse_mode(self, event: events.MouseModeRequested) -> Iterable[Event]:
-        if event.mode != self.mouse_mode:
-            self.mouse_mode = MouseMode(event.mode)
-            self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
+        self.set_mouse_mode(event.mode)
         return (event,)
 
     # The agent
@@ -206,6 +238,11 @@ class Session:
             self.guest.agent.start(self._send_agent)
             self.guest.agent_client = self
         return (event,)
+
+    def _leave_agent(self) -> None:
+        if self._has_agent and self.guest.agent is not None:
+            self.guest.agent_client = None
+            self.guest.agent.reset()
 
     def _send_agent(self, message: AgentMessage) -> None:
         assert self.guest.agent is not None

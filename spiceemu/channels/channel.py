@@ -53,9 +53,9 @@ class AckWindow:
         """Whether another message may be sent."""
         return self.outstanding <= 2 * self.window
 
-    def sent(self) -> None:
-        """Count a message."""
-        self.outstanding += 1
+    def sent(self, count: int = 1) -> None:
+        """Count messages."""
+        self.outstanding += count
 
     def sync(self, generation: int) -> None:
         """Take an ACK_SYNC."""
@@ -141,11 +141,12 @@ class Channel:
         :raises NotCompatible: the client has not announced the capability that the message needs.
         """
         self._check(message)
+        serial = self._writer.serial
         buffers = self._writer.frame(message, tuple(before))
         self._out += buffers
         self._out_bytes += sum(map(len, buffers))
         if self.window is not None and not isinstance(message, base.SetAck):
-            self.window.sent()
+            self.window.sent(self._writer.serial - serial)  # with mini headers ``before`` is a message of its own
         self.wake()
 
     def _check(self, message: Message) -> None:

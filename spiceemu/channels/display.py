@@ -98,6 +98,12 @@ class DisplayChannel(Channel):
         if self._deadline is not None and now > self._deadline:
             raise LimitExceeded(f"{self.name}: no INIT within INIT_TIMEOUT {INIT_TIMEOUT:g} s")
 
+    def invalidate(self) -> None:
+        """Let the client forget its cached pictures and palettes, before anything that is drawn from now on."""
+        self.encoder.cache.clear()
+        self.send(display.InvalAllPixmaps())
+        self.send(display.InvalAllPalettes())
+
     # From the guest
 
     def _on_drawable(self, drawable: Drawable) -> None:

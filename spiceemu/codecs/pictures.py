@@ -21,7 +21,9 @@ PIXEL_SIZE: Final = 4
 """Bytes of a pixel."""
 
 MAX_PIXELS: Final = 1 << 25
-"""Most pixels of a picture that is decoded: 128 MiB of them, a little more than one 8K screen of 7680x4320."""
+"""Most pixels of a picture that is decoded: a little more than one 8K screen of 7680x4320.
+
+The picture then has 128 MiB; while it is made, decoders need up to 20 bytes for each pixel."""
 
 _PPM_HEADER = re.compile(rb"P6\s{1,8}(\d{1,9})\s{1,8}(\d{1,9})\s{1,8}255\s")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

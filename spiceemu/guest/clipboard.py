@@ -6,6 +6,7 @@ paste. Whoever spoke last owns a clipboard; the other side's content is then gon
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -105,9 +106,14 @@ class Clipboard:
     def __init__(self) -> None:
         self._contents: dict[int, _Content] = {selection: _Content() for selection in ClipboardSelection}
         self._observers: dict[object, Observer] = {}
+        self._untold: deque[ClipboardChange] = deque()
+        self._telling = False
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call the observer with every change from now on, and return a callable that ends this."""
+        """Call the observer with every change from now on, and return a callable that ends this.
+
+        Observers may act on the clipboards, to paste what the client copied, for one.
+        """
         token = object()
         self._observers[token] = observer
 
@@ -215,5 +221,15 @@ class Clipboard:
         return content
 
     def _tell(self, change: ClipboardChange) -> None:
-        for observer in tuple(self._observers.values()):
-            observer(change)
+        """Tell every observer; what follows from it, as observers may act, is told after it."""
+        self._untold.append(change)
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                change = self._untold.popleft()
+                for observer in tuple(self._observers.values()):
+                    observer(change)
+        finally:
+            self._telling = False

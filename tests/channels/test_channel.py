@@ -118,9 +118,9 @@ def test_set_ack_itself_is_not_counted_and_sub_messages_are() -> None:
         assert channel.window is not None
         channel.send(base.SetAck(1, ACK_WINDOW))
         assert channel.window.outstanding == 0
-        channel.send(display.Mark(), before=[display.InvalAllPalettes()])
+        channel.send(display.SurfaceDestroy(1), before=[display.InvalAllPalettes()])
         assert channel.window.outstanding == counted
-        assert names(FarSide(channel, mini=mini).read()) == ["SetAck", "InvalAllPalettes", "Mark"]
+        assert names(FarSide(channel, mini=mini).read()) == ["SetAck", "InvalAllPalettes", "SurfaceDestroy"]
 
 
 # The way in

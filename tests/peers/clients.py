@@ -55,9 +55,9 @@ WARNING_LINE = re.compile(r"\(.*?:\d+\): (?:(\S+)-)?(WARNING|CRITICAL|ERROR) \*\
 # As PyGObject prints GLib's own warnings: "/usr/lib/.../GLib.py:497: Warning: text".
 GLIB_WARNING_LINE = re.compile(r"\S+:\d+: Warning: (.*)")
 
-#: What a real server (libspice-server 0.15.1) provokes as well, as patterns. With QEMU there is nothing. An agent that
-#: announces its capabilities makes spice-gtk ask for the sound's volume, on a machine that has no sound: the first two
-#: without GStreamer's plugins-good, the third with them.
+#: What a real server (libspice-server 0.15.1) provokes as well, as patterns. With QEMU there is nothing. The agent of
+#: Xspice makes spice-gtk ask for the sound's volume, on a machine that has no sound: the first two come without
+#: GStreamer's plugins-good, the third with them.
 WARNINGS_OF_A_REAL_SERVER = (
     r'GSpice-WARNING: Failed to create pipeline: no element "autoaudio(sink|src)"',
     r"GLib(-GObject-CRITICAL)?: g_object_(ref|get|unref): assertion 'G_IS_OBJECT \(object\)' failed",

@@ -1,8 +1,9 @@
 """Pieces of agent messages and the tokens they cost, by hand and as real peers sent them.
 
 ``recorded-agent.jsonl.gz`` has one session a row: in wire order, what passed the main channel for the agent. ``c`` is
-the client, ``s`` the server; ``data`` is an AGENT_DATA in hexadecimal, ``token`` an AGENT_TOKEN, ``start`` an AGENT_START
-and ``init`` the tokens of INIT. The servers are 0.6.4, 0.8.3 and 0.15.1, the clients spicec and spice-gtk 0.42.
+the client, ``s`` the server; ``data`` is an AGENT_DATA in hexadecimal; of AGENT_TOKEN, AGENT_START and INIT (``token``,
+``start``, ``init``) it has the number of tokens. The servers are 0.6.4, 0.8.3 and 0.15.1, the clients spicec and
+spice-gtk 0.42.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +223,7 @@ def test_messages_may_be_cut_anywhere(messages: list[tuple[int, bytes, int]], cu
     borders = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts), *range(0, len(stream), MAX_PIECE)})
     reader = AgentReader()
     found: list[VDAgentMessage] = []
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in pairwise(borders):
         found += reader.receive_piece(stream[start:end])
     assert found == messages
     assert reader.buffered == 0
@@ -328,12 +330,13 @@ def test_no_limit_is_a_large_number() -> None:
 
 def test_no_more_waits_than_the_limit() -> None:
     writer = AgentWriter()
-    while writer.waiting < MAX_WAITING - MAX_AGENT_MESSAGE:
-        writer.queue(text(MAX_AGENT_MESSAGE // 2))
+    size = MAX_WAITING // 4 - HEADER.size - 4
+    for _ in range(4):
+        writer.queue(text(size))
+    assert writer.waiting == MAX_WAITING
     with pytest.raises(LimitExceeded, match=str(MAX_WAITING)):
-        for _ in range(3):
-            writer.queue(text(MAX_AGENT_MESSAGE // 2))
-    assert writer.waiting <= MAX_WAITING
+        writer.queue(text(0))
+    assert writer.waiting == MAX_WAITING
 
 
 def test_a_reset_writer_forgets() -> None:

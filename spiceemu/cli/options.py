@@ -1,0 +1,221 @@
+"""The options of ``spiceemu serve``: what there is, how it is read, and what does not go together.
+
+They are read by a table and a loop of this module's own: loading ``argparse`` takes half as long as an empty Python
+program runs, and clients should find the port listening sooner. For the same reason nothing here is loaded before an
+option asks for it.
+"""
+
+from __future__ import annotations
+
+from spiceemu.listeners import check_port
+from spiceemu.protocol.errors import InvalidValue
+
+TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+MAX_DIGITS = 9
+"""Digits of a whole number; no option takes as many."""
+
+
+class Options:
+    """What ``serve`` is to do; these are the values for what no option says."""
+
+    host = "127.0.0.1"
+    port: int | None = 5930
+    tls_port: int | None = None
+    tls_cert = ""
+    tls_key = ""
+    tls_ca_out = ""
+    tls_channels: Sequence[str] = ()
+    plain_channels: Sequence[str] = ()
+    unix: str | None = None
+    password: str | None = None
+    password_file = ""
+    password_expires: float | None = None
+    share = False
+    size = (1024, 768)
+    title = "spiceemu"
+    compression = "auto"
+    no_agent = False
+    blank = False
+    vv = ""
+    json = False
+    verbosity = 0
+    help = False
+
+
+# How values are read. The text of an InvalidValue is put behind the option and its value.
+
+
+def _text(text: str) -> str:
+    if not text.isprintable():  # such as bytes of another encoding, which no message could hold
+        raise InvalidValue("is not printable text")
+    return text
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise InvalidValue("is not a path")
+    return text
+
+
+def _port(text: str) -> int:
+    if not _is_number(text):
+        raise InvalidValue("is not a port number")
+    return check_port(int(text))
+
+
+def _port_or_none(text: str) -> int | None:
+    return None if text == "none" else _port(text)
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise InvalidValue("is not a number of seconds above 0")
+    return seconds
+
+
+def _size(text: str) -> tuple[int, int]:
+    from spiceemu.guest.surface import check_size
+
+    width, _, height = text.partition("x")
+    if not (_is_number(width) and _is_number(height)):
+        raise InvalidValue("is not a size such as 1024x768")
+    check_size(int(width), int(height))
+    return int(width), int(height)
+
+
+def _compression(text: str) -> str:
+    if text not in ("auto", "lz", "off"):
+        raise InvalidValue("is none of auto, lz and off")
+    return text
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+
+
+class Option:
+    """A row of the table: ``--name`` alone is a switch, the value of ``--name VALUE`` is read by ``read``."""
+
+    def __init__(self, usage: str, meaning: str, read: Callable[[str], object] = _text) -> None:
+        self.usage = usage
+        self.meaning = meaning
+        self.read = read
+        self.name, _, self.value = usage.partition(" ")
+        self.attribute = self.name.lstrip("-").replace("-", "_")
+
+
+OPTIONS = {
+    "Where to listen": (
+        Option("--host ADDRESS", "the address to listen on (127.0.0.1)"),
+        Option("--port PORT", "the plain port; 0 is any free one, none is no plain port (5930)", _port_or_none),
+        Option("--tls-port PORT", "a port with TLS; 0 is any free one", _port),
+        Option("--tls-cert FILE", "the certificate, PEM; without it a throw-away one is made", _path),
+        Option("--tls-key FILE", "its private key, PEM, if the certificate's file does not have it", _path),
+        Option("--tls-ca-out FILE", "where to write the CA of the throw-away certificate", _path),
+        Option("--tls-channels NAMES", "channels served over TLS only, such as main,inputs; or all", _names),
+        Option("--plain-channels NAMES", "channels served without TLS only; or all", _names),
+        Option("--unix PATH", "a unix socket to listen on as well", _path),
+    ),
+    "Who may in": (
+        Option("--password TEXT", "what clients must know; the list of processes shows it, so rather use"),
+        Option("--password-file FILE", "a file whose first line is the password, or the environment", _path),
+        Option("", "variable SPICEEMU_PASSWORD, which counts if neither option is given"),
+        Option("--password-expires SECONDS", "how long the password is right", _seconds),
+        Option("--share", "several clients at once; otherwise a new one replaces the one before"),
+    ),
+    "What clients see": (
+        Option("--size WIDTHxHEIGHT", "the desktop's size in pixels (1024x768)", _size),
+        Option("--title TEXT", "the name that clients show (spiceemu)"),
+        Option("--compression KIND", "how pictures are encoded: auto, lz or off (auto)", _compression),
+        Option("--no-agent", "a guest without an agent: no clipboard, no following the window's size"),
+        Option("--blank", "a black screen instead of the demo desktop"),
+    ),
+    "What is told": (
+        Option("--vv FILE", "write a connection file for remote-viewer, readable by you alone", _path),
+        Option("--json", "the first line is a JSON object: address, process id and more"),
+        Option("-v", "tell on standard error what happens; -vv tells more"),
+        Option("--help", "this text"),
+    ),
+}
+
+SHORT = {"-h": ("help", 1), "-v": ("verbosity", 1), "-vv": ("verbosity", 2)}
+"""Switches that have no long name: the attribute, and what it grows by."""
+
+
+def describe() -> Iterator[str]:
+    """The table, as lines of the help text."""
+    for heading, options in OPTIONS.items():
+        yield heading
+        for option in options:
+            yield f"  {option.usage:<27} {option.meaning}"
+        yield ""
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Read the command line of ``serve``.
+
+    :raises InvalidValue: an option is unknown, lacks its value, has a wrong one, or does not go with another.
+    """
+    options = Options()
+    table = {option.name: option for group in OPTIONS.values() for option in group if option.name.startswith("--")}
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument in SHORT:
+            attribute, step = SHORT[argument]
+            setattr(options, attribute, getattr(options, attribute) + step)
+            continue
+        name, equals, value = argument.partition("=")
+        option = table.get(name)
+        if option is None:
+            raise InvalidValue(f"there is no option {name}{_similar(name, table)}")
+        if not option.value:
+            if equals:
+                raise InvalidValue(f"{name} takes no value")
+            setattr(options, option.attribute, True)
+            continue
+        if not equals:
+            value = next(waiting, "--")
+            if value.startswith("--"):
+                raise InvalidValue(f"{name} needs a value: {name}={option.value}")
+        try:
+            setattr(options, option.attribute, option.read(value))
+        except InvalidValue as error:
+            raise InvalidValue(f"{name} {value}: {error}") from None
+    if not options.help:
+        _check_together(options)
+    return options
+
+
+def _similar(name: str, table: dict[str, Option]) -> str:
+    from difflib import get_close_matches
+
+    return "".join(f"; did you mean {match}?" for match in get_close_matches(name, table, n=1))
+
+
+def _check_together(options: Options) -> None:
+    """Refuse options that do not go together."""
+    plain, tls = options.port is not None, options.tls_port is not None
+    for given, possible, text in (
+        (not plain, tls or options.unix, "--port none needs --tls-port or --unix"),
+        (options.tls_cert, tls, "--tls-cert needs --tls-port"),
+        (options.tls_key, options.tls_cert, "--tls-key needs --tls-cert"),
+        (options.tls_ca_out, tls, "--tls-ca-out needs --tls-port"),
+        (options.tls_ca_out, not options.tls_cert, "--tls-ca-out is for a throw-away certificate, not for --tls-cert"),
+        (options.tls_channels, tls, "--tls-channels needs --tls-port"),
+        (options.plain_channels, plain or options.unix, "--plain-channels needs --port or --unix"),
+        (options.vv, plain or tls, "--vv needs --port or --tls-port: such a file cannot name a unix socket"),
+        (options.password_file, options.password is None, "--password and --password-file exclude each other"),
+    ):
+        if given and not possible:
+            raise InvalidValue(text)

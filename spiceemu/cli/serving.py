@@ -1,0 +1,214 @@
+"""What ``spiceemu serve`` does once its plain port listens: loaded then, and not before."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from spiceemu import listeners
+from spiceemu._version import __version__
+from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop
+from spiceemu.protocol.errors import InvalidValue
+from spiceemu.protocol.ticket import process_key
+from spiceemu.server import SpiceServer
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from spiceemu.cli.options import Options
+
+PASSWORD_VARIABLE = "SPICEEMU_PASSWORD"  # noqa: S105 - a variable's name
+
+MAX_PASSWORD_FILE = 4096
+"""Bytes that are read of a password file; a password has at most 60."""
+
+PRIVATE_MODE = 0o600
+
+LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+"""By how many -v there are."""
+
+
+class Tls(NamedTuple):
+    """What TLS needs here, and what clients must be told of it."""
+
+    context: ssl.SSLContext
+    ca_file: str | None = None
+    """Where the CA of a throw-away certificate is; None for the user's own certificate."""
+    ca_pem: str | None = None
+    subject: str | None = None
+
+
+def run(options: Options, sockets: list[socket.socket]) -> None:
+    """Serve until SIGTERM.
+
+    :param sockets: the plain port's; they listen already.
+    :raises KeyboardInterrupt: Ctrl-C, or a SIGTERM before the server listens.
+    :raises SystemExit: something cannot be done; the line that says so is written.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.basicConfig(
+        level=LOG_LEVELS[min(options.verbosity, len(LOG_LEVELS) - 1)],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    with ExitStack() as leftovers:
+        leftovers.callback(listeners.close_all, sockets)
+        password = _password(options)
+        tls = _tls(options, leftovers) if options.tls_port is not None else None
+        with explained:
+            server = SpiceServer(
+                host=options.host,
+                port=options.port,
+                tls_port=options.tls_port,
+                tls=tls.context if tls else None,
+                unix_path=options.unix,
+                sockets=sockets,
+                password=password,
+                password_lifetime=options.password_expires,
+                displays=[options.size],
+                title=options.title,
+                shared=options.share,
+                compression=options.compression,
+                tls_channels=options.tls_channels,
+                plain_channels=options.plain_channels,
+                agent=not options.no_agent,
+            )
+        with suppress(asyncio.CancelledError):  # SIGTERM
+            asyncio.run(_serve(server, options, password, tls))
+
+
+async def _serve(server: SpiceServer, options: Options, password: str | None, tls: Tls | None) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    with suppress(NotImplementedError):  # Windows, where nothing can be done about SIGTERM
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    process_key()  # now, so that the first client does not wait for it
+    with explained:
+        await server.start()
+    try:
+        if options.vv:
+            _write(options.vv, connection_file(server, options.title, password, tls), private=True)
+        sys.stdout.write(_first_line(server, options, tls) + "\n")
+        sys.stdout.flush()
+        show = _wait if options.blank else await asyncio.to_thread(_load_demo)
+        await show(server)
+    finally:
+        await server.close()
+
+
+def _load_demo() -> Callable[[SpiceServer], Awaitable[None]]:
+    """Load the desktop: in a thread, as clients are being linked meanwhile."""
+    from spiceemu.demo import run_demo
+
+    return run_demo
+
+
+async def _wait(_server: SpiceServer) -> None:
+    """Show nothing."""
+    await asyncio.Event().wait()
+
+
+# What is told
+
+
+def _first_line(server: SpiceServer, options: Options, tls: Tls | None) -> str:
+    if not options.json:
+        return server.uri
+    import json
+
+    return json.dumps(
+        {
+            "uri": server.uri,
+            "host": server.host,
+            "port": server.port,
+            "tls_port": server.tls_port,
+            "unix": server.unix_path,
+            "vv": options.vv or None,
+            "ca_file": tls.ca_file if tls else None,
+            "pid": os.getpid(),
+            "version": __version__,
+        }
+    )
+
+
+def connection_file(server: SpiceServer, title: str, password: str | None, tls: Tls | None) -> str:
+    """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE")."""
+    entries = {
+        "type": "spice",
+        "host": listeners.WILDCARDS.get(server.host, server.host),
+        "port": server.port,
+        "tls-port": server.tls_port,
+        "password": password,
+        "ca": tls.ca_pem if tls else None,
+        "host-subject": tls.subject if tls else None,
+        "title": title,
+        "delete-this-file": 0,
+    }
+    lines = [f"{key}={_escaped(str(value))}" for key, value in entries.items() if value is not None]
+    return "\n".join(["[virt-viewer]", *lines, ""])
+
+
+def _escaped(value: str) -> str:
+    """A value as GLib's key files have it."""
+    value = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return "\\s" + value[1:] if value.startswith(" ") else value
+
+
+def _write(path: str, text: str, *, private: bool = False) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_MODE if private else 0o666)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            if private and hasattr(os, "fchmod"):  # not on Windows before Python 3.13
+                os.fchmod(descriptor, PRIVATE_MODE)  # if it was there already
+            file.write(text)
+    except OSError as error:
+        raise stop(EXIT_FILE, f"cannot write {path}: {error.strerror}") from None
+
+
+# What is needed
+
+
+def _password(options: Options) -> str | None:
+    if options.password is not None:
+        say("the list of processes shows --password to every user of this machine; --password-file does not")
+        password: str | None = options.password
+    elif options.password_file:
+        password = _read_password(options.password_file)
+    else:
+        password = os.environ.get(PASSWORD_VARIABLE)
+    if options.password_expires is not None and not password:
+        raise stop(EXIT_USAGE, "--password-expires needs a password (see spiceemu serve --help)")
+    return password or None
+
+
+def _read_password(path: str) -> str:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path from the command line, used once
+            line = file.read(MAX_PASSWORD_FILE).partition(b"\n")[0]
+        password = line.removesuffix(b"\r").decode()
+    except OSError as error:
+        raise stop(EXIT_FILE, f"cannot read password file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise stop(EXIT_FILE, f"password file {path}: its first line is not text in UTF-8") from None
+    if not password:
+        raise stop(EXIT_FILE, f"password file {path}: its first line, which should be the password, is empty")
+    return password
+
+
+def _tls(options: Options, leftovers: ExitStack) -> Tls:
+    """The user's certificate, or a throw-away one whose CA is kept until the server ends."""
+    from spiceemu.tls import LOOPBACK_HOSTS, server_context, throwaway_certificate
+
+    try:
+        if options.tls_cert:
+            return Tls(server_context(options.tls_cert, options.tls_key or None))
+        from tempfile import TemporaryDirectory
+
+        folder = leftovers.enter_context(TemporaryDirectory(prefix="spiceemu-"))
+        with explained_extra...
