@@ -17,7 +17,6 @@ from spiceemu.protocol.errors import RemoteError
 from spiceemu.protocol.link import LinkPolicy, LinkState, ServerLink
 
 if TYPE_CHECKING:
-
     from spiceemu.channels.channel import Channel
     from spiceemu.protocol.link import Linked
 
@@ -52,6 +51,9 @@ class Home(Protocol):
     def adopt(self, connection: Connection, linked: Linked, now: float) -> Attachment:
         """Take a linked connection into its session."""
 
+    def connection_began(self, connection: Connection) -> None:
+        """Count a connection, or close it because there are too many."""
+
     def connection_ended(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
 
@@ -77,13 +79,11 @@ class Connection(asyncio.Protocol):
 
     :param home: the server.
     :param secure: whether the connection is a TLS one.
-    :param refused: whether the server has too many already and this one is closed at once.
     """
 
-    def __init__(self, home: Home, *, secure: bool, refused: bool = False) -> None:
+    def __init__(self, home: Home, *, secure: bool) -> None:
         self.home = home
         self.secure = secure
-        self.refused = refused
         self.attachment: Attachment | None = None
         self.log: logging.LoggerAdapter[logging.Logger] | logging.Logger = log
         self._link: ServerLink | None = None
@@ -102,13 +102,13 @@ class Connection(asyncio.Protocol):
         """Begin the link."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)
+        # asyncio's TLS transport takes a limit of 0 for a buffer that is always full.
+        transport.set_write_buffer_limits(high=1 if self.secure else 0)
         self._link = ServerLink(self.home.policy, secure=self.secure, now=self._loop.time())
         self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
         self.log = ConnectionLogger(log, {"peer": _peer_name(transport)})
         self.log.debug("connected%s", " over TLS" if self.secure else "")
-        if self.refused:
-            self.close("too many connections whose link is not done")
+        self.home.connection_began(self)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the link or of the channel."""
@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
                 buffers = channel.data_to_send()
                 if not buffers:
                     break
-                self._waiting.extend(_joined(buffers))
+                self._waiting.extend(_writes(buffers, join=not self.secure))
             transport.write(self._waiting.popleft())
         self._limit_reading(channel)
 
@@ -254,22 +254,26 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-def _joined(buffers: list[bytes]) -> list[bytes | memoryview]:
-    """Small neighbours as one buffer, large ones in slices that are views of the original."""
-    joined: list[bytes | memoryview] = []
+def _writes(buffers: list[bytes], *, join: bool) -> list[bytes | memoryview]:
+    """What to write at a time: small neighbours as one buffer, large ones in slices that are views of the original.
+
+    Over TLS nothing is joined. spice-gtk reads on only while its *socket* has data, so of several messages in one TLS
+    record it handles the first alone, until something else arrives.
+    """
+    writes: list[bytes | memoryview] = []
     small: list[bytes] = []
     for buffer in buffers:
-        if len(buffer) <= JOIN_BELOW:
+        if join and len(buffer) <= JOIN_BELOW:
             small.append(buffer)
             continue
         if small:
-            joined.append(b"".join(small))
+            writes.append(b"".join(small))
             small = []
         view = memoryview(buffer)
-        joined += [view[start : start + SLICE] for start in range(0, len(view), SLICE)]
+        writes += [view[start : start + SLICE] for start in range(0, len(view), SLICE)]
     if small:
-        joined.append(b"".join(small))
-    return joined
+        writes.append(b"".join(small))
+    return writes
 
 
 def _peer_name(transport: asyncio.BaseTransport) -> str:

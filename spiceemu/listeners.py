@@ -36,7 +36,9 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
     """
     check_port(port)
     try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # As bytes, because text goes through the idna codec, whose loading takes longer than all the rest here.
+        name = host.encode() if host.isascii() else host
+        found = socket.getaddrinfo(name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise AddressUnavailable(f"cannot listen on {host!r}: {error.strerror or error}") from error
     sockets: list[socket.socket] = []
@@ -93,12 +95,18 @@ def _remove_stale(path: str) -> None:
 
 def close_all(sockets: list[socket.socket]) -> None:
     """Close sockets, and remove the files of unix ones."""
+    remove_files(sockets)
     for each in sockets:
-        if hasattr(socket, "AF_UNIX") and each.family == socket.AF_UNIX:
+        each.close()
+
+
+def remove_files(sockets: list[socket.socket]) -> None:
+    """Remove the files of the unix sockets among these; one that is closed no longer knows its file."""
+    for each in sockets:
+        if hasattr(socket, "AF_UNIX") and each.family == socket.AF_UNIX and each.fileno() >= 0:
             path = each.getsockname()
             if path and os.path.exists(path):
                 os.unlink(path)
-        each.close()
 
 
 def show_address(host: str, port: int) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from spiceemu import listeners
@@ -20,7 +20,8 @@ from spiceemu.connection import Connection
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
-from spiceemu.protocol.ticket import Password
+from spiceemu.protocol.limits import LINK_TIMEOUT
+from spiceemu.protocol.ticket import Password, system_random
 
 if TYPE_CHECKING:
     import socket
@@ -190,9 +191,17 @@ class SpiceServer:
             raise
         self._sockets = plain + secure
         for each in plain:
-            self._servers.append(await loop.create_server(self._accept_plain, sock=each))
+            self._servers.append(await loop.create_server(partial(Connection, self, secure=False), sock=each))
         for each in secure:
-            self._servers.append(await loop.create_server(self._accept_tls, sock=each, ssl=self._tls))
+            self._servers.append(
+                await loop.create_server(
+                    partial(Connection, self, secure=True),
+                    sock=each,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=LINK_TIMEOUT,
+                    ssl_shutdown_timeout=CLOSE_TIMEOUT,
+                )
+            )
         self._warn_if_open()
         self._tick()
 
@@ -204,6 +213,7 @@ class SpiceServer:
     async def close(self) -> None:
         """Stop listening, close every connection, free the ports. Safe to call twice."""
         servers, self._servers = self._servers, []
+        listeners.remove_files(self._sockets)  # before asyncio closes them
         for each in servers:
             each.close()
         if self._ticker is not None:
@@ -279,6 +289,14 @@ class SpiceServer:
             member = self._members[session_id]
         return member.attach(connection, linked, now)
 
+    def connection_began(self, connection: Connection) -> None:
+        """Count a connection, or close it because the links of too many are not done."""
+        self._open.add(connection)
+        if len(self._unlinked) >= MAX_UNLINKED:
+            connection.close(f"the links of {MAX_UNLINKED} others are not done")
+        else:
+            self._unlinked.add(connection)
+
     def connection_ended(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         self._open.discard(connection)
@@ -291,7 +309,7 @@ class SpiceServer:
 
         session_id = 0
         while session_id == 0 or session_id in self._members:
-            session_id = secrets.randbits(32)
+            session_id = system_random(32)
         session = Session(
             self.guest,
             session_id=session_id,
@@ -310,18 +328,6 @@ class SpiceServer:
 
     def _has_channel(self, session_id: int, channel_type: int, channel_id: int) -> bool:
         return (channel_type, channel_id) in self._members[session_id].session.channels
-
-    def _accept_plain(self) -> Connection:
-        return self._accept(secure=False)
-
-    def _accept_tls(self) -> Connection:
-        return self._accept(secure=True)
-
-    def _accept(self, *, secure: bool) -> Connection:
-        connection = Connection(self, secure=secure, refused=len(self._unlinked) >= MAX_UNLINKED)
-        self._open.add(connection)
-        self._unlinked.add(connection)
-        return connection
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

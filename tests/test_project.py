@@ -19,6 +19,7 @@ import pytest
 
 import spiceemu
 from spiceemu._version import __version__
+from spiceemu.cli.options import describe
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = Path(spiceemu.__file__).parent
@@ -87,6 +88,12 @@ def test_importing_the_package_reads_no_metadata() -> None:
 def test_construct_is_the_only_dependency_at_run_time(project: dict[str, Any]) -> None:
     assert project["project"]["dependencies"] == ["construct>=2.10.70,<2.11"]
     assert set(project["project"]["optional-dependencies"]) == {"tls", "media"}
+
+
+def test_the_readme_names_options_that_there_are() -> None:
+    written = set(re.findall(r"`(--[a-z-]+)", (CHECKOUT / "README.md").read_text()))
+    assert len(written) > 5
+    assert written <= set(re.findall(r"--[a-z-]+", "\n".join(describe())))
 
 
 # The set-up

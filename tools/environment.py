@@ -2,7 +2,7 @@
 
 What an environment was made from is kept in its stamp: the interpreter and the requirements on one hand (a change
 makes the environment anew), the package's files on the other (a change builds and installs the wheel anew). A lock
-beside each environment lets several verbs run at once.
+for each environment lets several verbs run at once.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Environment:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        lock = self.path.with_name(self.path.name + ".lock")
+        lock = ROOT / ".venvs" / f"{self.path.name}.lock"
         lock.parent.mkdir(exist_ok=True)
         with lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -15,13 +15,16 @@ from spiceemu.protocol import base
 from spiceemu.protocol.capabilities import ChannelType, from_words
 from spiceemu.protocol.errors import IllegalMessage, NotCompatible, UnknownMessage
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.message import CLIENT, SERVER, Message, messages_of
+from spiceemu.protocol.message import CLIENT, SERVER, Message, messages_of, reader_of
 
 if TYPE_CHECKING:
     from spiceemu.protocol.link import Linked
 
 ACK_WINDOW = 20
 """Messages a client takes before it acknowledges them (spice-server red-channel-client.cpp)."""
+
+JOIN_BELOW = 1 << 14
+"""Messages up to this size are one buffer: one TLS record, one write. Payloads of larger ones are not copied."""
 
 MAX_PENDING_PINGS = 64
 """Unanswered PINGs that are remembered; the oldest is forgotten."""
@@ -143,8 +146,9 @@ class Channel:
         self._check(message)
         serial = self._writer.serial
         buffers = self._writer.frame(message, tuple(before))
-        self._out += buffers
-        self._out_bytes += sum(map(len, buffers))
+        size = sum(map(len, buffers))
+        self._out += buffers if before or size > JOIN_BELOW else [b"".join(buffers)]
+        self._out_bytes += size
         if self.window is not None and not isinstance(message, base.SetAck):
             self.window.sent(self._writer.serial - serial)  # with mini headers ``before`` is a message of its own
         self.wake()
@@ -163,7 +167,10 @@ class Channel:
         return self._out_bytes
 
     def data_to_send(self) -> list[bytes]:
-        """Buffers to write now, in order; empty if there is nothing or the window is closed."""
+        """Buffers to write now, in order; empty if there is nothing or the window is closed.
+
+        A message is one or several buffers; no buffer has parts of two.
+        """
         if not self._out:
             self.produce()
         out, self._out, self._out_bytes = self._out, [], 0
@@ -225,5 +232,5 @@ def _table_of(channel: type[Channel]) -> dict[int, tuple[Callable[[bytes], Messa
     table = _tables.get(channel)
     if table is None:
         rows = {**Channel.base_handlers, **channel.handlers}
-        table = _tables[channel] = {kind.spec.ids[CLIENT]: (kind.parse, handle) for kind, handle in rows.items()}
+        table = _tables[channel] = {kind.spec.ids[CLIENT]: (reader_of(kind), handle) for kind, handle in rows.items()}
     return table

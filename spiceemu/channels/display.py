@@ -2,9 +2,9 @@
 
 The guest's drawables wait in a bounded queue and are encoded when the connection and the acknowledgement window are
 both open. When the queue overflows it is dropped, and what it would have changed is remembered as one dirty rectangle
-a surface; once the client takes something again it gets those rectangles from the present pixels. So a slow client
-sees merged updates, memory stays flat and nobody waits for it. A late joiner is the same case: all of the primary is
-dirty.
+a surface; once the client takes something again it gets those rectangles from the present pixels, one after the other.
+So a slow client sees merged updates, memory stays flat and nobody waits for it. A late joiner is the same case: all of
+the primary is dirty.
 
 Other surfaces than the primary are created at the client when a drawable first refers to them, as real servers do.
 
@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from spiceemu.channels.channel import AckWindow, Channel, Handlers
 from spiceemu.channels.encoding import PRIMARY, Compression, DrawEncoder
@@ -31,7 +32,6 @@ from spiceemu.guest.drawables import (
     SurfaceDestroyed,
     Text,
 )
-from spiceemu.guest.geometry import Rect
 from spiceemu.protocol import base, display
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
@@ -39,7 +39,8 @@ from spiceemu.protocol.types import Head
 
 if TYPE_CHECKING:
     from spiceemu.guest.display import Display
-    from spiceemu.guest.surface import Surface
+    from spiceemu.guest.display import Head as GuestHead
+    from spiceemu.guest.geometry import Rect
     from spiceemu.protocol.link import Linked
 
 INIT_TIMEOUT = 30.0
@@ -53,6 +54,24 @@ MAX_QUEUED_BYTES = 32 << 20
 
 MAX_PRODUCED = 1 << 18
 """Bytes of messages made at a time; the connection asks again when it can take more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A PING whose answer says that all before it was drawn."""
+
+    mark: int
+    asked: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Monitors:
+    """The heads as they were when they changed: they fit the primary of their time only."""
+
+    heads: tuple[GuestHead, ...]
+
+
+_Queued: TypeAlias = Drawable | _Mark | _Monitors
 
 
 class DisplayChannel(Channel):
@@ -70,18 +89,18 @@ class DisplayChannel(Channel):
     ) -> None:
         super().__init__(linked, wake)
         self.display = shown
-        self.encoder = DrawEncoder(compression, PixmapCache(0))
+        self.encoder = DrawEncoder(compression, PixmapCache(0, self.id))
         self.collapses = 0
         """How often the queue overflowed."""
         self._deadline: float | None = now + INIT_TIMEOUT
-        self._queue: deque[Drawable] = deque()
+        self._queue: deque[_Queued] = deque()
         self._queued_bytes = 0
-        self._announced: dict[int, Surface] = {}  # the client's surfaces once the queue is sent
+        self._announced: set[int] = set()  # the client's surfaces once the queue is sent
         self._created: dict[int, SurfaceCreated] = {}  # the client's surfaces now
         self._dirty: dict[int, Rect] | None = {}  # None while drawables are queued one by one
+        self._marks: list[_Mark] = []  # those that wait until nothing is dirty
         self._needs_mark = False  # the primary is new
-        self._needs_monitors = False
-        self._marks: list[tuple[int, float]] = []
+        self._needs_monitors = False  # the heads have changed while something was dirty
         self._unsubscribe = shown.subscribe(self._on_drawable)
 
     def close(self) -> None:
@@ -100,6 +119,8 @@ class DisplayChannel(Channel):
 
     def invalidate(self) -> None:
         """Let the client forget its cached pictures and palettes, before anything that is drawn from now on."""
+        if not self.ready:
+            return  # it has none, and is sent nothing before its INIT
         self.encoder.cache.clear()
         self.send(display.InvalAllPixmaps())
         self.send(display.InvalAllPalettes())
@@ -120,12 +141,14 @@ class DisplayChannel(Channel):
     def _enqueue(self, drawable: Drawable) -> None:
         match drawable:
             case SurfaceCreated(surface_id):
-                self._announced[surface_id] = self.display.surfaces[surface_id]
+                self._announced.add(surface_id)
             case SurfaceDestroyed(surface_id):
-                if self._announced.pop(surface_id, None) is None:
+                if surface_id not in self._announced:
                     return
+                self._announced.remove(surface_id)
             case MonitorsChanged():
-                pass
+                self._queue.append(_Monitors(tuple(self.display.heads)))
+                return
             case _:
                 if isinstance(drawable, CopySurface) and drawable.source_id not in self._announced:
                     self._introduce(drawable.source_id)
@@ -142,7 +165,8 @@ class DisplayChannel(Channel):
 
     def _introduce(self, surface_id: int) -> None:
         """Create a surface at the client that it was not told of, with what it holds now."""
-        surface = self._announced[surface_id] = self.display.surfaces[surface_id]
+        surface = self.display.surfaces[surface_id]
+        self._announced.add(surface_id)
         self._append(self._creation(surface_id))
         self._append(Blit(surface_id, surface.bounds, surface.read(surface.bounds)))
 
@@ -156,79 +180,95 @@ class DisplayChannel(Channel):
         for drawable in dropped:
             self._add_dirty(drawable)
 
-    def _add_dirty(self, drawable: Drawable) -> None:
+    def _add_dirty(self, drawable: _Queued) -> None:
         assert self._dirty is not None
-        if isinstance(drawable, SurfaceDestroyed):
-            self._dirty.pop(drawable.surface_id, None)
-        elif isinstance(drawable, MonitorsChanged):
-            self._needs_monitors = True
-        elif not isinstance(drawable, SurfaceCreated):
-            known = self._dirty.get(drawable.surface_id)
-            self._dirty[drawable.surface_id] = drawable.box if known is None else known.union(drawable.box)
+        match drawable:
+            case SurfaceDestroyed(surface_id):
+                self._dirty.pop(surface_id, None)
+            case SurfaceCreated():
+                pass  # what is drawn on it comes next
+            case MonitorsChanged() | _Monitors():
+                self._needs_monitors = True
+            case _Mark():
+                self._marks.append(drawable)
+            case _:
+                known = self._dirty.get(drawable.surface_id)
+                self._dirty[drawable.surface_id] = drawable.box if known is None else known.union(drawable.box)
 
     # To the client
 
     def produce(self) -> None:
-        """Encode queued drawables while the window is open, up to ``MAX_PRODUCED`` bytes."""
+        """Encode what waits while the window is open, up to ``MAX_PRODUCED`` bytes."""
         if not self.ready or self.window is None:
             return
-        if self._dirty is not None and self.window.is_open:
-            self._repaint()
-        while self._queue and self.window.is_open and self._out_bytes < MAX_PRODUCED:
-            self._send_drawable(self._queue.popleft())
-        if not self._queue and self._dirty is None:
-            marks, self._marks = self._marks, []
-            for mark, now in marks:
-                self.ping(now, mark=mark)
+        while self.window.is_open and self._out_bytes < MAX_PRODUCED:
+            if self._dirty is not None:
+                self._repaint(self._dirty)
+            elif self._queue:
+                self._send_queued(self._queue.popleft())
+            else:
+                return
 
     def mark(self, mark: int, now: float) -> None:
         """Ask for a Synced event once the client has drawn all that was drawn until now."""
-        self._marks.append((mark, now))
+        waiting = self._marks if self._dirty is not None else self._queue
+        waiting.append(_Mark(mark, now))
         self.wake()
 
-    def _send_drawable(self, drawable: Drawable) -> None:
-        match drawable:
+    def _send_queued(self, queued: _Queued) -> None:
+        match queued:
             case SurfaceCreated(surface_id):
-                self._created[surface_id] = drawable
+                self._created[surface_id] = queued
                 self._needs_mark |= surface_id == PRIMARY
             case SurfaceDestroyed(surface_id):
                 del self._created[surface_id]
             case Blit() | Text():
-                self._queued_bytes -= len(drawable.pixels)
-            case MonitorsChanged():
-                self._send_monitors()
+                self._queued_bytes -= len(queued.pixels)
+            case _Monitors(heads):
+                self._send_monitors(heads)
                 return
-        for message in self.encoder.messages(drawable, self._created):
+            case _Mark(mark, asked):
+                self.ping(asked, mark=mark)
+                return
+        for message in self.encoder.messages(queued, self._created):
             self.send(message)
 
-    def _send_monitors(self) -> None:
+    def _send_monitors(self, heads: Iterable[GuestHead]) -> None:
         """MONITORS_CONFIG, if the client takes it, and MARK if the primary is new."""
-        self._needs_monitors = False
         if DisplayCap.MONITORS_CONFIG in self.client_capabilities:
-            heads = [Head(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in self.display.heads]
-            self.send(display.MonitorsConfig(max(len(heads), 1), heads))
+            shown = [Head(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in heads]
+            self.send(display.MonitorsConfig(len(shown), shown))
         if self._needs_mark:
             self._needs_mark = False
             self.send(display.Mark())
 
-    def _repaint(self) -> None:
-        """Bring the client's surfaces to what the guest's are, from their present pixels."""
-        dirty, self._dirty = self._dirty or {}, None
-        for surface_id, created in list(self._created.items()):
+    def _repaint(self, dirty: dict[int, Rect]) -> None:
+        """Bring the client's surfaces one step nearer to what the guest's are, from their present pixels.
+
+        A step is one picture, for there may be many surfaces; what the guest draws between steps becomes dirty as well.
+        """
+        for surface_id, created in self._created.items():
             if surface_id not in self.display.surfaces or self._creation(surface_id) != created:
-                self._send_drawable(SurfaceDestroyed(surface_id))
+                self._send_queued(SurfaceDestroyed(surface_id))
+                return
         if PRIMARY not in self._created:
-            self._send_drawable(self._creation(PRIMARY))
+            self._send_queued(self._creation(PRIMARY))
             dirty[PRIMARY] = self.display.primary.bounds
             self._needs_monitors = True
-        self._announced = {surface_id: self.display.surfaces[surface_id] for surface_id in self._created}
-        for surface_id, surface in self._announced.items():
-            box = dirty.get(surface_id, Rect(0, 0, 0, 0)).intersection(surface.bounds)
-            if not box.is_empty:
+        for surface_id in dirty:
+            if surface_id in self._created:
+                surface = self.display.surfaces[surface_id]
+                box = dirty.pop(surface_id).intersection(surface.bounds)
                 for message in self.encoder.picture(surface_id, box, surface.read(box)):
                     self.send(message)
+                return
         if self._needs_monitors:
-            self._send_monitors()
+            self._needs_monitors = False
+            self._send_monitors(self.display.heads)
+        self._announced = set(self._created)
+        self._dirty = None
+        self._queue.extend(self._marks)
+        self._marks = []
 
     def _creation(self, surface_id: int) -> SurfaceCreated:
         """How a surface of the guest is announced."""

@@ -40,14 +40,23 @@ class InputsChannel(Channel):
     def __init__(self, linked: Linked, wake: Callable[[], None], *, locks: int) -> None:
         super().__init__(linked, wake)
         self._locks = locks
+        self._told_locks = locks  # what the client believes
         self._unacknowledged = 0
         self.send(inputs.Init(locks))
 
     def set_locks(self, locks: int) -> None:
-        """Tell the client the keyboard's locks, if they changed."""
-        if locks != self._locks:
-            self._locks = locks
-            self.send(inputs.KeyModifiers(locks))
+        """Tell the client the keyboard's locks, if they changed.
+
+        Other clients change them as well, so only the latest are kept until the connection takes them.
+        """
+        self._locks = locks
+        self.wake()
+
+    def produce(self) -> None:
+        """Send the locks if the client does not know them yet."""
+        if self._locks != self._told_locks:
+            self._told_locks = self._locks
+            self.send(inputs.KeyModifiers(self._locks))
 
     def _on_key(self, message: inputs.KeyDown | inputs.KeyUp, _now: float) -> Iterable[Event]:
         # Up to four bytes, the first in the lowest; a zero byte ends them (spice-server inputs-channel.cpp).
@@ -58,7 +67,7 @@ class InputsChannel(Channel):
         return (Scancodes(message.data),)
 
     def _on_key_modifiers(self, message: inputs.KeyModifiers, _now: float) -> Iterable[Event]:
-        self._locks = message.modifiers
+        self._locks = self._told_locks = message.modifiers
         return (KeyModifiers(message.modifiers),)
 
     def _on_mouse_motion(self, message: inputs.MouseMotion, _now: float) -> Iterable[Event]:

@@ -125,14 +125,15 @@ class MainChannel(Channel):
         self.send(main.AgentDisconnected(LinkErr.OK))
 
     def send_agent(self, message: AgentMessage, layout: ClipboardLayout) -> None:
-        """Send a message of the agent, in pieces, as the client's tokens allow.
+        """Send a message of the agent, in pieces, as the connection and the client's tokens allow.
 
-        :raises LimitExceeded: the client grants no tokens and too much waits.
+        :raises LimitExceeded: the client does not read or grants no tokens, and too much waits.
         """
         self._agent_writer.queue(message, layout)
-        self._flush_agent()
+        self.wake()
 
-    def _flush_agent(self) -> None:
+    def produce(self) -> None:
+        """Send what waits of the agent's. Not before: a client may ask for the clipboard again and again unread."""
         for piece in self._agent_writer.pieces_to_send():
             self.send(main.AgentData(piece))
 
@@ -155,7 +156,7 @@ class MainChannel(Channel):
 
     def _on_agent_token(self, message: main.AgentToken, _now: float) -> None:
         self._agent_writer.tokens += message.num_tokens
-        self._flush_agent()
+        self.wake()
 
     def _on_agent_data(self, message: main.AgentData, _now: float) -> Iterable[Event]:
         if not self._agent_connected:

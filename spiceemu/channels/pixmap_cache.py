@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from hashlib import blake2b
+from struct import Struct
 
 MIN_AREA = 16 * 16
 """Pictures of fewer pixels are not worth remembering: the reference costs as much as a small image."""
@@ -19,16 +20,20 @@ MAX_ENTRIES = 4096
 """Pictures remembered at once, whatever room the client offers."""
 
 ID_BYTES = 8
+SALT = Struct("<QQ")
 
 
 class PixmapCache:
     """The pictures of one channel in its client's cache.
 
     :param capacity: the client's cache, in pixels; nothing is cached at 0.
+    :param display_id: which channel it is. A client has one cache for all of them; with ids of its own no channel can
+        withdraw what another one counts on.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, display_id: int = 0) -> None:
         self.capacity = max(capacity, 0)
+        self._display_id = display_id
         self._areas: OrderedDict[int, int] = OrderedDict()
         self._used = 0
 
@@ -44,7 +49,8 @@ class PixmapCache:
         if not MIN_AREA <= area <= min(MAX_AREA, self.capacity):
             return None
         # The width belongs to the picture: 2x8 and 8x2 may have the same bytes.
-        digest = blake2b(pixels, digest_size=ID_BYTES, salt=width.to_bytes(blake2b.SALT_SIZE, "little"))
+        salt = SALT.pack(width, self._display_id)
+        digest = blake2b(pixels, digest_size=ID_BYTES, salt=salt)
         number = int.from_bytes(digest.digest(), "little")
         if number in self._areas:
             self._areas.move_to_end(number)

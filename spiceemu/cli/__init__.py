@@ -7,6 +7,7 @@ links; the desktop comes last, while links are being answered.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from spiceemu import listeners
@@ -24,7 +25,8 @@ from spiceemu.cli.options import describe, read_options
 
 TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import socket
+    from collections.abc import Callable, Sequence
 
     from spiceemu.cli.options import Options
 
@@ -83,15 +85,32 @@ def serve(options: Options) -> None:
     :raises SystemExit: if that is not possible, after one line on standard error.
     """
     try:
+        # As Ctrl-C does, until the server has better ways: what is there by then is cleaned up.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with explained:
             sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
-
-        import gc
-
-        gc.disable()  # what is loaded now is there to stay; looking for garbage in it takes milliseconds
-        from spiceemu.cli.serving import run
-
-        gc.enable()
+        run = _load_run(tls=options.tls_port is not None)
         run(options, sockets)
     except KeyboardInterrupt:
         pass
+
+
+def _load_run(*, tls: bool) -> Callable[[Options, list[socket.socket]], None]:
+    """Load asyncio and the server, as quickly as that is possible.
+
+    asyncio does without ``ssl`` where Python has none. Without TLS to serve it is told that this is so here, because
+    loading OpenSSL takes a tenth of the time to the first link.
+    """
+    import gc
+
+    hide_ssl = not tls and "asyncio" not in sys.modules and "ssl" not in sys.modules
+    if hide_ssl:
+        sys.modules["ssl"] = None  # type: ignore[assignment] # how Python marks a module that cannot be imported
+    gc.disable()  # what is loaded now is there to stay; looking for garbage in it takes milliseconds
+    try:
+        from spiceemu.cli.serving import run
+    finally:
+        gc.enable()
+        if hide_ssl:
+            del sys.modules["ssl"]
+    return run

@@ -32,7 +32,7 @@ class _Explained:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, AddressUnavailable):
-            raise stop(EXIT_ADDRESS, f"{error} (--host, --port, --tls-port and --unix choose)") from None
+            raise stop(EXIT_ADDRESS, f"{error}; --host, --port, --tls-port and --unix choose another") from None
         if isinstance(error, MissingExtra):
             raise stop(EXIT_EXTRA, str(error)) from None
         if isinstance(error, LocalError):

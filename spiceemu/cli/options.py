@@ -55,8 +55,8 @@ def _text(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    if not text:
-        raise InvalidValue("is not a path")
+    if not text or not text.isprintable():
+        raise InvalidValue("is not a path in printable text")
     return text
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack, suppress
+from socket import gethostname
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu import listeners
@@ -49,10 +50,9 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
     """Serve until SIGTERM.
 
     :param sockets: the plain port's; they listen already.
-    :raises KeyboardInterrupt: Ctrl-C, or a SIGTERM before the server listens.
+    :raises KeyboardInterrupt: Ctrl-C, or a SIGTERM before there is a loop.
     :raises SystemExit: something cannot be done; the line that says so is written.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(
         level=LOG_LEVELS[min(options.verbosity, len(LOG_LEVELS) - 1)],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -175,8 +175,9 @@ def _write(path: str, text: str, *, private: bool = False) -> None:
 
 
 def _password(options: Options) -> str | None:
-    if options.password is not None:
+    if options.password:
         say("the list of processes shows --password to every user of this machine; --password-file does not")
+    if options.password is not None:
         password: str | None = options.password
     elif options.password_file:
         password = _read_password(options.password_file)
@@ -202,13 +203,30 @@ def _read_password(path: str) -> str:
 
 
 def _tls(options: Options, leftovers: ExitStack) -> Tls:
-    """The user's certificate, or a throw-away one whose CA is kept until the server ends."""
+    """The user's certificate, or a throw-away one, whose CA stays in a file until the server ends."""
+    from spiceemu.tls import server_context
+
+    with explained:
+        try:
+            if options.tls_cert:
+                return Tls(server_context(options.tls_cert, options.tls_key or None))
+            return _throwaway_tls(options, leftovers)
+        except InvalidValue as error:
+            raise stop(EXIT_CERTIFICATE, str(error)) from None
+
+
+def _throwaway_tls(options: Options, leftovers: ExitStack) -> Tls:
+    from tempfile import TemporaryDirectory
+
     from spiceemu.tls import LOOPBACK_HOSTS, server_context, throwaway_certificate
 
-    try:
-        if options.tls_cert:
-            return Tls(server_context(options.tls_cert, options.tls_key or None))
-        from tempfile import TemporaryDirectory
-
-        folder = leftovers.enter_context(TemporaryDirectory(prefix="spiceemu-"))
-        with explained_extra...
+    reached_at = gethostname() if options.host in listeners.WILDCARDS else options.host
+    folder = leftovers.enter_context(TemporaryDirectory(prefix="spiceemu-"))
+    made = throwaway_certificate(folder, tuple(dict.fromkeys((*LOOPBACK_HOSTS, reached_at))))
+    context = server_context(made.certificate, made.key)
+    made.key.unlink()
+    ca_file = options.tls_ca_out or str(made.ca)
+    if options.tls_ca_out:
+        _write(options.tls_ca_out, made.ca_pem)
+    say(f"made a throw-away certificate; clients need its CA: remote-viewer --spice-ca-file={ca_file}")
+    return Tls(context, ca_file, made.ca_pem, made.subject)

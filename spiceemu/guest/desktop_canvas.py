@@ -14,7 +14,7 @@ from spiceemu.guest.display import PRIMARY
 from spiceemu.guest.geometry import Rect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from spiceemu.guest.display import Display
     from spiceemu.guest.geometry import Point
@@ -105,16 +105,10 @@ class Canvas:
         self._uncover(Rect(*position, source.width, source.height))
         self.display.copy(source, position)
 
-    def rounded(self, box: Rect, radius: int, color: int, *, bottom: bool = True) -> None:
-        """Fill a rectangle with round corners, at the top only if not ``bottom``."""
-        radius = min(radius, box.width // 2, box.height // 2)
-        y = 0
-        for inset, rows in _corner(radius):
-            self.fill(Rect(box.x + inset, box.y + y, box.width - 2 * inset, rows), color)
-            if bottom:
-                self.fill(Rect(box.x + inset, box.bottom - y - rows, box.width - 2 * inset, rows), color)
-            y += rows
-        self.fill(Rect(box.x, box.y + y, box.width, box.height - (2 * y if bottom else y)), color)
+    def fill_all(self, boxes: Iterable[Rect], color: int) -> None:
+        """Fill several rectangles with one colour."""
+        for box in boxes:
+            self.fill(box, color)
 
     def settle(self) -> None:
         """Put back the floating picture, if something below it was drawn."""
@@ -126,21 +120,22 @@ class Canvas:
             self.floating.hide()
 
 
-def gradient(box: Rect, top: int, bottom: int) -> Iterator[tuple[Rect, int]]:
-    """Cut a box into bands whose colours go from one to another: as few as can be without a visible step."""
+def gradient(box: Rect, top: int, bottom: int, *, most: int = 256) -> Iterator[tuple[Rect, int]]:
+    """Cut a box into bands whose colours go from one to another: no more than colours differ, and at most so many."""
     channels = [(top >> shift & 0xFF, bottom >> shift & 0xFF) for shift in (16, 8, 0)]
-    bands = max(1, min(box.height, max(abs(last - first) for first, last in channels)))
+    bands = max(1, min(most, box.height, max(abs(last - first) for first, last in channels)))
     for band in range(bands):
         y, end = box.height * band // bands, box.height * (band + 1) // bands
         red, green, blue = (first + (last - first) * band // max(bands - 1, 1) for first, last in channels)
         yield Rect(box.x, box.y + y, box.width, end - y), red << 16 | green << 8 | blue
 
 
-def disc(x: int, y: int, radius: int) -> Iterator[Rect]:
-    """Cut a disc around a point into rows."""
-    for row in range(-radius, radius):
-        half = isqrt(radius * radius - row * (row + 1))
-        yield Rect(x - half, y + row, 2 * half, 1)
+def disc(x: int, y: int, radius: int, *, step: int) -> Iterator[Rect]:
+    """Cut a disc around a point into rows of a height."""
+    for row in range(-radius, radius, step):
+        middle = row + step // 2
+        half = isqrt(max(radius * radius - middle * (middle + 1), 0))
+        yield Rect(x - half, y + row, 2 * half, step)
 
 
 def outside(box: Rect, hole: Rect) -> list[Rect]:
@@ -155,6 +150,19 @@ def outside(box: Rect, hole: Rect) -> list[Rect]:
         Rect(hole.right, hole.y, box.right - hole.right, hole.height),
     ]
     return [part for part in parts if not part.is_empty]
+
+
+def rounded(box: Rect, radius: int, *, left: bool = True, right: bool = True, bottom: bool = True) -> Iterator[Rect]:
+    """Cut a box into rows that leave out its corners: those at the top, and at the bottom if asked for."""
+    radius = min(radius, box.width // 2, box.height // 2)
+    y = box.y
+    for inset, rows in _corner(radius):
+        x, width = box.x + inset * left, box.width - inset * (left + right)
+        yield Rect(x, y, width, rows)
+        if bottom:
+            yield Rect(x, box.y + box.bottom - y - rows, width, rows)
+        y += rows
+    yield Rect(box.x, y, box.width, (box.y if bottom else y) + box.bottom - y - y)
 
 
 def _corner(radius: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""The note of the demo desktop: where typed text goes."""
+"""The note of the demo desktop: a sheet of paper for what is typed."""
 
 from __future__ import annotations
 
@@ -6,207 +6,156 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from spiceemu.guest.clipboard import CLIPBOARD
+from spiceemu.guest.cursor import ARROW, HAND, TEXT_BEAM
+from spiceemu.guest.desktop_canvas import rounded
 from spiceemu.guest.desktop_look import AMBER, PAPER, PAPER_BAR, PAPER_EDGE, PAPER_INK
-from spiceemu.guest.desktop_widgets import Button, Panel, TextView, draw_box, shrink, wrap
+from spiceemu.guest.desktop_state import MAX_NOTE
+from spiceemu.guest.desktop_widgets import Button, ButtonStyle, Panel, TextView, draw_box, shrink, wrap
 from spiceemu.guest.geometry import Rect
+from spiceemu.guest.keymap import LEFT_CTRL, RIGHT_CTRL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from spiceemu.guest.clipboard import Clipboard
+    from spiceemu.guest.cursor import CursorShape
     from spiceemu.guest.desktop_canvas import Canvas
     from spiceemu.guest.desktop_look import Look
+    from spiceemu.guest.desktop_state import State
     from spiceemu.guest.keyboard import KeyEvent
 
-MAX_NOTE: Final = 4000
-"""Longest note in characters; what is typed or pasted beyond is lost. All of it is wrapped at each key."""
-
-WELCOME: Final = """\
-Welcome! There is no machine behind this screen: a fake SPICE server draws it.
-
-Type something here. Drag the photograph. Copy and paste in both directions. Make the window larger.
-
-"""
-
-_TAB: Final = "    "
-_CTRL_C: Final = 0x2E
-_CTRL_V: Final = 0x2F
-_CTRL: Final = (0x1D, 0xE01D)
-
-
-class NoteText:
-    """Text with a caret: an index from 0 to its length, in front of the character with that index."""
-
-    def __init__(self, text: str = "") -> None:
-        self.text = text
-        self.caret = len(text)
-
-    def insert(self, text: str) -> None:
-        """Put text in at the caret; what cannot be shown is left out, and what is too long cut off."""
-        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", _TAB)
-        text = "".join(character for character in text if character.isprintable() or character == "\n")
-        text = text[: max(MAX_NOTE - len(self.text), 0)]
-        self.text = self.text[: self.caret] + text + self.text[self.caret :]
-        self.caret += len(text)
-
-    def erase(self, count: int) -> None:
-        """Remove so many characters after the caret, or before it for a negative number."""
-        first, end = sorted((self.caret, self.caret + count))
-        first = max(first, 0)
-        self.text = self.text[:first] + self.text[end:]
-        self.caret = first
-
-    def go(self, caret: int) -> None:
-        """Put the caret somewhere."""
-        self.caret = min(max(caret, 0), len(self.text))
-
-    def clear(self) -> None:
-        """Remove everything."""
-        self.text, self.caret = "", 0
+_CTRL: Final = (LEFT_CTRL, RIGHT_CTRL)
+_STYLE: Final = ButtonStyle(ink=PAPER_INK, face=PAPER, lit=AMBER)
 
 
 class NotePanel(Panel):
-    """A sheet of paper with a caret and three buttons.
-
-    :param held: tells which keys are down.
-    """
+    """Paper, a caret, and three buttons."""
 
     title = "Note"
 
-    def __init__(self, canvas: Canvas, clipboard: Clipboard, held: Callable[[], frozenset[int]]) -> None:
-        super().__init__(canvas)
-        self.note = NoteText(WELCOME)
-        self.buttons = [
-            Button(label, action, ink=PAPER_INK, face=PAPER, lit=AMBER)
-            for label, action in (("Copy", self._copy), ("Paste", self._paste), ("Clear", self.note.clear))
-        ]
-        self.area = Rect(0, 0, 0, 0)
-        """Where the text is."""
-        self._clipboard = clipboard
-        self._held = held
-        self._first = 0
-
-    def draw_frame(self, box: Rect, look: Look) -> Rect:
-        """Draw the sheet and its title, and give the room for the text."""
-        draw_box(self.canvas, box, look, PAPER, PAPER_EDGE)
-        font = look.small
-        bar = Rect(box.x + look.scale, box.y + look.scale, box.width - 2 * look.scale, font.height + look.pad)
-        self.canvas.rounded(bar, look.radius - look.scale, PAPER_BAR, bottom=False)
-        y = bar.y + look.pad // 2
-        self.canvas.text((box.x + look.pad, y), self.title, font, PAPER_INK, PAPER_BAR)
-        self._button_font = font
-        right = bar.right - look.pad // 2
-        for button in reversed(self.buttons):
-            width = Button.width_of(button.label, font)
-            margin = look.pad // 4
-            button.place(self.canvas, Rect(right - width, bar.y + margin, width, bar.height - 2 * margin), font)
-            right -= width + look.pad // 2
-        below = Rect(box.x, bar.bottom, box.width, box.bottom - bar.bottom)
-        return shrink(below, look.pad)
-
-    def arrange(self, inside: Rect, look: Look) -> None:
-        """Take all the room for text."""
-        self.area = inside
-        self._caret_width = 2 * look.scale
-        self._view = TextView(self.canvas, inside, look.body, ink=PAPER_INK, paper=PAPER)
+    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
+        super().__init__(canvas, box, look, state)
+        self.buttons: list[Button] = []
+        self._pressed: Button | None = None
+        self._area = self.draw_frame()
+        self._view = TextView(canvas, self._area, look.body, ink=PAPER_INK, paper=PAPER)
         self._caret_at: tuple[int, int] | None = None
-        self._first = 0
+        self._first = 0  # the line that is shown at the top
+        self.refresh()
+
+    def draw_frame(self) -> Rect:
+        """Draw the sheet, its title and buttons, and give the room for the text."""
+        box, look, font = self.box, self.look, self.look.small
+        draw_box(self.canvas, box, look, PAPER, PAPER_EDGE)
+        bar = Rect(box.x + look.scale, box.y + look.scale, box.width - 2 * look.scale, font.height + look.pad)
+        self.canvas.fill_all(rounded(bar, look.radius - look.scale, bottom=False), PAPER_BAR)
+        self.canvas.text((box.x + look.pad, bar.y + look.pad // 2), self.title, font, PAPER_INK, PAPER_BAR)
+        right, margin = bar.right - look.pad // 2, look.pad // 4
+        for label, action in (("Clear", self.state.note.clear), ("Paste", self._paste), ("Copy", self._copy)):
+            width = font.width * (len(label) + 2)
+            place = Rect(right - width, bar.y + margin, width, bar.height - 2 * margin)
+            self.buttons.append(Button(self.canvas, place, font, _STYLE, label, action))
+            right -= width + look.pad // 2
+        return shrink(Rect(box.x, bar.bottom, box.width, box.bottom - bar.bottom), look.pad)
 
     def refresh(self) -> None:
-        """Show the part of the text with the caret, and the caret."""
-        view, note = self._view, self.note
-        if not view.rows or not view.columns:
-            return
+        """Show the part of the text that the caret is in, and the caret."""
+        view, note, font = self._view, self.state.note, self._view.font
         spans = self._spans()
         row, column = self._caret_place(spans)
+        # As little as needed is scrolled, and no empty lines are shown where there is more text above.
         first = min(max(self._first, row - view.rows + 1), row, max(len(spans) - view.rows, 0))
         if self._caret_at is not None:
             view.forget(*self._caret_at)
         view.scroll(first - self._first)
         self._first = first
-        view.show([note.text[start:end] for start, end in spans[first:]])
+        view.show([note.text[start:end] for start, end in spans[first : first + view.rows]])
         self._caret_at = row - first, column
-        x, y = self.area.x + column * view.font.width, self.area.y + (row - first) * view.font.height
-        self.canvas.fill(Rect(x, y, self._caret_width, view.font.height), PAPER_INK)
+        x, y = self._area.x + column * font.width, self._area.y + (row - first) * font.height
+        self.canvas.fill(Rect(x, y, 2 * self.look.scale, font.height), PAPER_INK)
 
     def on_key(self, event: KeyEvent) -> None:
-        """Type, or do what a key with a name does."""
+        """Type, or do what a key without a character does."""
+        note = self.state.note
         if not event.pressed:
             return
-        ctrl = not self._held().isdisjoint(_CTRL)
         if event.character == "\b":
-            self.note.erase(-1)
+            note.erase(-1)
         elif event.character is not None:
-            self.note.insert(event.character)
-        elif ctrl and event.scancode == _CTRL_C:
-            self._copy()
-        elif ctrl and event.scancode == _CTRL_V:
-            self._paste()
-        else:
+            note.insert(event.character)
+        elif self.state.guest.keyboard.held.isdisjoint(_CTRL):
             self._move_caret(event.name)
-        self.update()
+        elif event.name == "c":
+            self._copy()
+        elif event.name == "v":
+            self._paste()
+        self.refresh()
 
-    def on_click(self, x: int, y: int) -> None:
-        """Put the caret where somebody clicked."""
-        spans = self._spans()
-        row = min(self._first + (y - self.area.y) // self._view.font.height, len(spans) - 1)
-        self._go(spans, row, round((x - self.area.x) / self._view.font.width))
-        self.update()
+    def on_press(self, x: int, y: int) -> None:
+        """Press the button where somebody clicked, or put the caret there."""
+        self._pressed = self._button_at(x, y)
+        if self._pressed is not None:
+            self._pressed.press()
+        elif self._area.contains(x, y):
+            spans, font = self._spans(), self._view.font
+            row = min(self._first + (y - self._area.y) // font.height, len(spans) - 1)
+            self._go(spans, row, round((x - self._area.x) / font.width))
+            self.refresh()
 
-    def press(self, x: int, y: int) -> Button | None:
-        """Press the button at a place, if there is one."""
-        if self.placed:
-            for button in self.buttons:
-                if button.box.contains(x, y):
-                    button.press(self.canvas, self._button_font)
-                    return button
-        return None
+    def on_release(self, x: int, y: int) -> None:
+        """Let go of the button that was pressed."""
+        pressed, self._pressed = self._pressed, None
+        if pressed is not None:
+            pressed.release(x, y)
+            self.refresh()
 
-    def release(self, button: Button, x: int, y: int) -> None:
-        """Let go of a button that was pressed."""
-        button.release(self.canvas, self._button_font, x, y)
-        self.update()
+    def cursor_at(self, x: int, y: int) -> CursorShape:
+        """The cursor for a place on the screen."""
+        if self._button_at(x, y) is not None:
+            return HAND
+        return TEXT_BEAM if self._area.contains(x, y) else ARROW
+
+    def _button_at(self, x: int, y: int) -> Button | None:
+        return next((button for button in self.buttons if button.box.contains(x, y)), None)
 
     def _move_caret(self, key: str) -> None:
-        note = self.note
+        note = self.state.note
+        spans = self._spans()
+        row, column = self._caret_place(spans)
         match key:
-            case "Left" | "Right":
-                note.go(note.caret + (1 if key == "Right" else -1))
+            case "Left":
+                note.go(note.caret - 1)
+            case "Right":
+                note.go(note.caret + 1)
+            case "Up":
+                self._go(spans, row - 1, column)
+            case "Down":
+                self._go(spans, row + 1, column)
+            case "Home":
+                self._go(spans, row, 0)
+            case "End":
+                self._go(spans, row, self._view.columns)
             case "Delete":
                 note.erase(1)
-            case "Up" | "Down" | "Home" | "End" if self.placed:
-                spans = self._spans()
-                row, column = self._caret_place(spans)
-                match key:
-                    case "Up":
-                        self._go(spans, row - 1, column)
-                    case "Down":
-                        self._go(spans, row + 1, column)
-                    case "Home":
-                        self._go(spans, row, 0)
-                    case "End":
-                        self._go(spans, row, self._view.columns)
 
     def _spans(self) -> list[tuple[int, int]]:
-        # The last column is the caret's, when it stands behind a full line.
-        return wrap(self.note.text, self._view.columns - 1)
+        # The last column is for the caret alone, when it stands behind a full line.
+        return wrap(self.state.note.text, self._view.columns - 1)
 
     def _caret_place(self, spans: list[tuple[int, int]]) -> tuple[int, int]:
-        row = bisect_right(spans, self.note.caret, key=lambda span: span[0]) - 1
-        return row, self.note.caret - spans[row][0]
+        caret = self.state.note.caret
+        row = bisect_right(spans, caret, key=lambda span: span[0]) - 1
+        return row, caret - spans[row][0]
 
     def _go(self, spans: list[tuple[int, int]], row: int, column: int) -> None:
-        """Put the caret into a line: in front of where it goes on, if the line is broken there and not ended."""
+        """Put the caret into a line; its end is the next one's start where the line is broken and not ended."""
         if 0 <= row < len(spans):
             start, end = spans[row]
             broken = row + 1 < len(spans) and spans[row + 1][0] == end
-            self.note.go(min(start + column, end - broken))
+            self.state.note.go(min(start + column, end - broken))
 
     def _copy(self) -> None:
-        if self.note.text:
-            self._clipboard.set_text(self.note.text)
+        if self.state.note.text:
+            self.state.guest.clipboard.set_text(self.state.note.text)
 
     def _paste(self) -> None:
-        # UTF-8 has at most four bytes a character, so what is cut off here would not fit into the note.
-        data = (self._clipboard.data_of(CLIPBOARD) or b"")[: 4 * MAX_NOTE]
-        self.note.insert(data.decode("utf-8", "replace"))
+        # A character has at most four bytes of UTF-8: what is cut off here would not fit into the note.
+        data = (self.state.guest.clipboard.data_of(CLIPBOARD) or b"")[: 4 * MAX_NOTE]
+        self.state.note.insert(data.decode("utf-8", "replace"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from itertools import zip_longest
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
+from spiceemu.guest.desktop_canvas import rounded
 from spiceemu.guest.desktop_look import INK, MUTED, PANEL, PANEL_EDGE, SHADOW, TEAL
 from spiceemu.guest.geometry import Rect
 
@@ -14,7 +16,11 @@ if TYPE_CHECKING:
 
     from spiceemu.guest.desktop_canvas import Canvas
     from spiceemu.guest.desktop_look import Look
+    from spiceemu.guest.desktop_state import State
     from spiceemu.guest.text import Font
+
+Shape: TypeAlias = tuple[Rect, int]
+"""A rectangle and its colour."""
 
 
 class TextView:
@@ -43,8 +49,8 @@ class TextView:
 
     def scroll(self, count: int) -> None:
         """Move what is shown up by so many rows, or down; the rows that come in still show what they did."""
-        if self.columns and abs(count) < self.rows:
-            kept = self.rows - abs(count)
+        kept = self.rows - abs(count)
+        if count and kept > 0:
             first = max(count, 0)
             source = Rect(self.box.x, self._y(first), self.columns * self.font.width, kept * self.font.height)
             self._canvas.copy(source, (self.box.x, self._y(first - count)))
@@ -52,13 +58,12 @@ class TextView:
 
     def forget(self, row: int, column: int) -> None:
         """Something was drawn over a character: draw it again the next time."""
-        if row < self.rows and column < self.columns:
-            line = self._shown[row]
-            self._shown[row] = f"{line[:column]}\0{line[column + 1 :]}"
+        line = self._shown[row]
+        self._shown[row] = f"{line[:column]}\0{line[column + 1 :]}"
 
     def _draw(self, row: int, old: str, new: str) -> None:
-        first = next(column for column in range(self.columns) if old[column] != new[column])
-        end = next(column for column in range(self.columns, 0, -1) if old[column - 1] != new[column - 1])
+        differing = [column for column in range(self.columns) if old[column] != new[column]]
+        first, end = differing[0], differing[-1] + 1
         ink = new[first:end].rstrip()
         x, y = self.box.x + first * self.font.width, self._y(row)
         if ink:
@@ -70,83 +75,115 @@ class TextView:
         return self.box.y + row * self.font.height
 
 
+class Shapes:
+    """Filled rectangles over each other on one colour, drawn so that only what differs from those before is drawn.
+
+    :param ground: what is there where no rectangle is.
+    """
+
+    def __init__(self, canvas: Canvas, ground: int) -> None:
+        self._canvas = canvas
+        self._ground = ground
+        self._shown: list[Shape] = []
+
+    def show(self, shapes: Sequence[Shape]) -> None:
+        """Show these rectangles with their colours, the last one on top; empty ones are left out."""
+        shapes = [shape for shape in shapes if not shape[0].is_empty]
+        old, new = Counter(self._shown), Counter(shapes)
+        self._shown = shapes
+        for box, _ in (old - new) + (new - old):
+            self._draw(box)
+
+    def _draw(self, area: Rect) -> None:
+        """Draw all that is in an area, from the last rectangle that covers it up."""
+        parts = [(area, self._ground)]
+        for box, color in self._shown:
+            part = box.intersection(area)
+            if part == area:
+                parts = [(part, color)]
+            elif not part.is_empty:
+                parts.append((part, color))
+        for part, color in parts:
+            self._canvas.fill(part, color)
+
+
+class ButtonStyle(NamedTuple):
+    """Colours of a button."""
+
+    ink: int
+    face: int
+    lit: int
+    """The face while the button is pressed."""
+
+
 class Button:
     """Something to click on.
 
-    :param action: what happens when the left button is let go over it.
+    :param action: what happens when the left mouse button is let go over it.
     """
 
-    def __init__(self, label: str, action: Callable[[], None], *, ink: int, face: int, lit: int) -> None:
-        self.label = label
-        self.box = Rect(0, 0, 0, 0)
-        self._action = action
-        self._ink = ink
-        self._face = face
-        self._lit = lit
-        self._pressed = False
-
-    @staticmethod
-    def width_of(label: str, font: Font) -> int:
-        """How wide a button is."""
-        return font.width * (len(label) + 2)
-
-    def place(self, canvas: Canvas, box: Rect, font: Font) -> None:
-        """Draw the button somewhere."""
+    def __init__(
+        self, canvas: Canvas, box: Rect, font: Font, style: ButtonStyle, label: str, action: Callable[[], None]
+    ) -> None:
         self.box = box
-        self.draw(canvas, font)
+        self.label = label
+        self._canvas = canvas
+        self._font = font
+        self._style = style
+        self._action = action
+        self._draw(style.face)
 
-    def draw(self, canvas: Canvas, font: Font) -> None:
-        """Draw the button where it is."""
-        face = self._lit if self._pressed else self._face
-        canvas.rounded(self.box, self.box.height // 4, face)
-        x = self.box.x + (self.box.width - len(self.label) * font.width) // 2
-        canvas.text((x, self.box.y + (self.box.height - font.height) // 2), self.label, font, self._ink, face)
-
-    def press(self, canvas: Canvas, font: Font) -> None:
+    def press(self) -> None:
         """The mouse button goes down over it."""
-        self._pressed = True
-        self.draw(canvas, font)
+        self._draw(self._style.lit)
 
-    def release(self, canvas: Canvas, font: Font, x: int, y: int) -> None:
+    def release(self, x: int, y: int) -> None:
         """The mouse button goes up, over it or elsewhere."""
-        self._pressed = False
-        self.draw(canvas, font)
+        self._draw(self._style.face)
         if self.box.contains(x, y):
             self._action()
 
+    def _draw(self, face: int) -> None:
+        box, font = self.box, self._font
+        self._canvas.fill_all(rounded(box, box.height // 4), face)
+        x = box.x + (box.width - len(self.label) * font.width) // 2
+        y = box.y + (box.height - font.height) // 2
+        self._canvas.text((x, y), self.label, font, self._style.ink, face)
+
 
 class Panel(ABC):
-    """A part of the desktop with a frame, a title, and something that changes."""
+    """A part of the desktop: a frame with a title, drawn at once, and something that changes.
 
-    title: ClassVar[str]
+    :param box: where, for as long as the panel is there: another layout has other panels.
+    :param state: what the panel shows.
+    """
 
-    def __init__(self, canvas: Canvas) -> None:
+    title: ClassVar[str] = ""
+
+    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
         self.canvas = canvas
-        self.placed = False
+        self.box = box
+        self.look = look
+        self.state = state
 
-    def place(self, box: Rect | None, look: Look) -> None:
-        """Draw the panel at a new place; None if there is no room for it."""
-        self.placed = box is not None
-        if box is not None:
-            self.arrange(self.draw_frame(box, look), look)
-            self.refresh()
-
-    def draw_frame(self, box: Rect, look: Look) -> Rect:
+    def draw_frame(self) -> Rect:
         """Draw what does not change, and give the room inside."""
-        draw_box(self.canvas, box, look, PANEL, PANEL_EDGE)
-        inside = shrink(box, look.pad)
-        self.canvas.fill(Rect(inside.x, inside.y + 2 * look.scale, 3 * look.scale, look.small.height - 4 * look.scale), TEAL)
-        self.canvas.text((inside.x + 9 * look.scale, inside.y), self.title, look.small, MUTED, PANEL)
+        look = self.look
+        draw_box(self.canvas, self.box, look, PANEL, PANEL_EDGE)
+        inside = shrink(self.box, look.pad)
+        if not self.title:
+            return inside
+        font, unit = look.small, look.scale
+        self.canvas.fill(Rect(inside.x, inside.y + 2 * unit, 3 * unit, font.height - 4 * unit), TEAL)
+        self.canvas.text((inside.x + 9 * unit, inside.y), self.title, font, MUTED, PANEL)
         return Rect(inside.x, inside.y + look.head, inside.width, inside.height - look.head)
 
-    def update(self) -> None:
-        """Draw what changed, if the panel is there."""
-        if self.placed:
-            self.refresh()
-
-    @abstractmethod
-    def arrange(self, inside: Rect, look: Look) -> None:
-        """Divide the room inside the frame."""
+    @property
+    def head(self) -> Rect:
+        """The room beside the title."""
+        left = self.box.x + self.look.pad + 9 * self.look.scale + len(self.title + "  ") * self.look.small.width
+        right = self.box.right - self.look.pad
+        return Rect(left, self.box.y + self.look.pad, right - left, self.look.small.height)
 
     @abstractmethod
     def refresh(self) -> None:
@@ -157,8 +194,8 @@ def draw_box(canvas: Canvas, box: Rect, look: Look, face: int, edge: int) -> Non
     """Draw a rounded box with an edge and a little shadow."""
     shadow = Rect(box.x + look.radius, box.bottom, box.width - 2 * look.radius, 2 * look.scale)
     canvas.fill(shadow, SHADOW)
-    canvas.rounded(box, look.radius, edge)
-    canvas.rounded(shrink(box, look.scale), look.radius - look.scale, face)
+    canvas.fill_all(rounded(box, look.radius), edge)
+    canvas.fill_all(rounded(shrink(box, look.scale), look.radius - look.scale), face)
 
 
 def shrink(box: Rect, by: int) -> Rect:
@@ -175,6 +212,8 @@ def wrap(text: str, columns: int) -> list[tuple[int, int]]:
     """Break text into lines of so many characters at most, at spaces where it can be: start and end of each line.
 
     The newline between two lines is in neither; where a line is broken at a space, the space stays at its end.
+
+    :param columns: at least 1.
     """
     spans = []
     start = 0
@@ -182,7 +221,7 @@ def wrap(text: str, columns: int) -> list[tuple[int, int]]:
         end = start + len(line)
         while end - start > columns:
             space = text.rfind(" ", start, start + columns)
-            cut = space + 1 if space >= start else start + max(columns, 1)
+            cut = start + columns if space < 0 else space + 1
             spans.append((start, cut))
             start = cut
         spans.append((start, end))

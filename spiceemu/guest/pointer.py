@@ -99,9 +99,10 @@ class Pointer:
         return [*([self._event()] if moved else []), *self._follow(buttons)]
 
     def _click(self, button: int, buttons: int, *, pressed: bool) -> list[PointerEvent]:
-        """Tell the button's event last, after those of the mask; once, if it is in the mask as well."""
-        events = [event for event in self._follow(buttons) if event.button != button]
-        return [*events, self._event(button, pressed=pressed)]
+        """The button's own event, then what else the mask has changed."""
+        changed = self._follow(buttons)
+        clicked = self._event(button, pressed=pressed)
+        return [clicked, *(event for event in changed if event != clicked)]
 
     def _follow(self, buttons: int) -> list[PointerEvent]:
         """An event for each button that the mask says has changed."""

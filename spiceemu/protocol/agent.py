@@ -35,7 +35,9 @@ from spiceemu.protocol.agent_message import (
 from spiceemu.protocol.capabilities import from_words, to_words
 from spiceemu.protocol.errors import UnknownMessage
 from spiceemu.protocol.layout import ArrayOf, Blob, Case, Choice, Count, EnumOf, FlagsOf, Record, record, wire
-from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS
+
+MAX_ANNOUNCED_WORDS = 64
+"""Most words of capabilities in one announcement; one holds all that are known."""
 
 MAX_MONITORS = 256
 """Most monitors in one MONITORS_CONFIG, as in spice-server (reds.c, MAX_NUM_MONITORS)."""
@@ -125,7 +127,7 @@ class AnnounceCapabilities(AgentMessage):
     """What the sender can do; ``request`` 1 asks for the same in return."""
 
     request: int = wire(Int32ul)
-    caps: Sequence[int] = wire(Rest(MAX_CAPABILITY_WORDS, Int32ul))
+    caps: Sequence[int] = wire(Rest(MAX_ANNOUNCED_WORDS, Int32ul))
 
     @classmethod
     def of(cls, capabilities: Iterable[int], *, request: bool = False) -> Self:

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from spiceemu.protocol.base import List
-from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
+from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage
 from spiceemu.protocol.message import SERVER, Message
 
 FULL_HEADER = struct.Struct("<QHII")
@@ -54,14 +54,13 @@ class FrameReader:
         self.max_body = max_body
         self.serial = 0
         """Serial of the last message, counted where the header has none."""
-        self._pieces: list[bytes] = []
-        self._held = 0
-        self._needed = 1
+        self._partial = bytearray()
+        self._needed = 0  # bytes that an incomplete message must have before another look is worth it
 
     @property
     def buffered(self) -> int:
         """Bytes of an incomplete message."""
-        return self._held
+        return len(self._partial)
 
     def receive_data(self, data: bytes) -> Iterator[Frame]:
         """The messages that ``data`` completes, sub-messages before the one that carries them.
@@ -71,50 +70,49 @@ class FrameReader:
         :raises LimitExceeded: for a body over the limit, after the messages before it were given.
         :raises MalformedMessage: for a sub-message list that does not fit its body.
         """
-        self._held += len(data)
-        if self._pieces:
-            self._pieces.append(data)
-            if self._held < self._needed:  # so that a large body in small pieces is joined once
+        if self._partial:
+            self._partial += data
+            if len(self._partial) < self._needed:  # so that a large body in small pieces is copied once
                 return
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-        header = MINI_HEADER if self.mini else FULL_HEADER
-        unpack, header_size, limit = header.unpack_from, header.size, self.max_body
-        start, end = header_size, len(data)
-        sub_list = 0
-        while start <= end:
-            if self.mini:
-                serial = self.serial + 1
-                kind, size = unpack(data, start - header_size)
+            data = bytes(self._partial)
+            self._partial.clear()
+        mini, limit = self.mini, self.max_body
+        header = MINI_HEADER if mini else FULL_HEADER
+        unpack, header_size = header.unpack_from, header.size
+        serial = self.serial
+        sub_list = start = 0
+        end = len(data)
+        while (body_start := start + header_size) <= end:
+            if mini:
+                kind, size = unpack(data, start)
             else:
-                serial, kind, size, sub_list = unpack(data, start - header_size)
+                serial, kind, size, sub_list = unpack(data, start)
             if size > limit:
                 raise LimitExceeded(f"message {kind} announces a body of {size} bytes, the limit is {limit}")
-            stop = start + size
+            stop = body_start + size
             if stop > end:
-                self._needed = stop - start + header_size
                 break
+            if mini:
+                serial += 1
             self.serial = serial
-            body = data[start:stop]
-            start = stop + header_size
-            if sub_list:
-                body, parts = _split(body, sub_list)
-                yield from ((number, part, serial) for number, part in parts)
-            if kind == LIST_ID:
-                yield from ((number, part, serial) for number, part in sub_messages(body, 0))
+            if kind == LIST_ID or sub_list:
+                yield from ((number, part, serial) for number, part in _expanded(kind, data[body_start:stop], sub_list))
             else:
-                yield kind, body, serial
+                yield kind, data[body_start:stop], serial
+            start = stop
         else:
-            self._needed = header_size
-        start -= header_size
-        self._held = end - start
-        if self._held:
-            self._pieces.append(data[start:])
+            stop = body_start
+        self._needed = stop - start
+        self._partial += data[start:]
 
 
-def _split(body: bytes, sub_list: int) -> tuple[bytes, list[tuple[int, bytes]]]:
-    """A body without the list behind it, and the list's messages."""
-    return body[:sub_list], sub_messages(body, sub_list)
+def _expanded(kind: int, body: bytes, sub_list: int) -> list[tuple[int, bytes]]:
+    """The messages that one with a list stands for: those of the list, then itself without the list behind it."""
+    found = []
+    if sub_list:
+        found = sub_messages(body, sub_list)
+        body = body[:sub_list]
+    return [*found, *(sub_messages(body, 0) if kind == LIST_ID else [(kind, body)])]
 
 
 def sub_messages(body: bytes, offset: int) -> list[tuple[int, bytes]]:
@@ -149,7 +147,12 @@ def sub_messages(body: bytes, offset: int) -> list[tuple[int, bytes]]:
 
 
 def build_sub_messages(parts: Sequence[Message], direction: str, base: int) -> bytes:
-    """Write a list of sub-messages that will stand at offset ``base`` of a body."""
+    """Write a list of sub-messages that will stand at offset ``base`` of a body.
+
+    :raises InvalidValue: for more than ``MAX_SUB_MESSAGES``.
+    """
+    if len(parts) > MAX_SUB_MESSAGES:
+        raise InvalidValue(f"base.List: {len(parts)} sub-messages, the limit is {MAX_SUB_MESSAGES}")
     place = base + 2 + 4 * len(parts)
     offsets, bodies = [], []
     for part in parts:
@@ -180,18 +183,20 @@ class FrameWriter:
         pieces = message.pieces()
         size = sum(map(len, pieces))
         number = message.spec.ids[self.direction]
-        if self.mini:
-            earlier = self._ahead(before) if before else []
-            self.serial += 1
-            return [*earlier, MINI_HEADER.pack(number, size), *pieces]
+        earlier: list[bytes] = []
+        parts = b""
+        if before and (self.mini or not size):  # a list at offset 0 would be none
+            earlier = self._ahead(before)
+        elif before:
+            parts = build_sub_messages(before, self.direction, size)
         self.serial += 1
-        if not before:
-            return [FULL_HEADER.pack(self.serial, number, size, 0), *pieces]
-        parts = build_sub_messages(before, self.direction, size)
-        return [FULL_HEADER.pack(self.serial, number, size + len(parts), size), *pieces, parts]
+        if self.mini:
+            return [*earlier, MINI_HEADER.pack(number, size), *pieces]
+        header = FULL_HEADER.pack(self.serial, number, size + len(parts), size if parts else 0)
+        return [*earlier, header, *pieces, parts] if parts else [*earlier, header, *pieces]
 
     def _ahead(self, before: Sequence[Message]) -> list[bytes]:
-        """With mini headers: one message goes by itself, several as a LIST. Either takes a serial of its own."""
-        if len(before) == 1:
-            return self.frame(before[0])
-        return self.frame(List(build_sub_messages(before, self.direction, 0)))
+        """What goes as messages of their own, each with a serial: several as a LIST where mini headers tell it is known."""
+        if self.mini and len(before) > 1:
+            return self.frame(List(build_sub_messages(before, self.direction, 0)))
+        return [buffer for message in before for buffer in self.frame(message)]

@@ -21,7 +21,7 @@ from spiceemu.protocol import layout
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.compile_build import BUILD_ERRORS, explain
-from spiceemu.protocol.compile_parse import Malformed, TooMany
+from spiceemu.protocol.compile_parse import Malformed, TooMany, fixed_reader
 from spiceemu.protocol.compiler import functions_of
 from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage, UnknownMessage
 
@@ -77,6 +77,13 @@ class Message(layout.Record):
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a count over its named limit.
         """
+        functions = functions_of(cls)
+        if functions.fixed and "parse" not in vars(cls):  # from now on it stands in this method's place
+            cls.parse = staticmethod(functions.fixed(cls._parse_any))  # type: ignore[method-assign, assignment]
+        return cls._parse_any(body)
+
+    @classmethod
+    def _parse_any(cls, body: bytes) -> Self:
         functions = functions_of(cls)
         try:
             made, end = functions.parse(body, 0, len(body))
@@ -163,6 +170,11 @@ def message(
         return made
 
     return declare
+
+
+def reader_of(cls: type[MessageType]) -> Callable[[bytes], MessageType]:
+    """As ``cls.parse``, in the fastest form there is; make it once and keep it."""
+    return fixed_reader(cls, cls.parse)
 
 
 def messages_of(channel: ChannelType, direction: str) -> dict[int, type[Message]]:

@@ -1,4 +1,4 @@
-"""The client's end of one channel, without a connection: typed messages in and out, answers as a real client gives them."""
+"""The client's end of one channel, without a connection: typed messages in and out, answered as by a real client."""
 
 from __future__ import annotations
 

@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 
 from spiceemu.codecs import lz
 from spiceemu.protocol import base, display, draw
-from spiceemu.protocol.enums import BitmapFlags, BitmapFmt, BrushType, ClipType, ImageFlags, ImageType, Ropd
-from spiceemu.protocol.enums import ResourceType, SurfaceFlags, SurfaceFmt
+from spiceemu.protocol.enums import (
+    BitmapFlags,
+    BitmapFmt,
+    BrushType,
+    ClipType,
+    ImageFlags,
+    ImageType,
+    ResourceType,
+    Ropd,
+    SurfaceFlags,
+    SurfaceFmt,
+)
 from spiceemu.protocol.message import Message
 from spiceemu.protocol.types import BinaryData, BitmapData, DisplayBase, Image, QMask, Rect, Surface
 
@@ -105,6 +115,8 @@ class Painter:
                     assert head.surface_id == 0
                     assert head.x + head.width <= self.primary.width, f"{head} is outside the primary surface"
                     assert head.y + head.height <= self.primary.height, f"{head} is outside the primary surface"
+            case display.InvalAllPixmaps():
+                self.cache.clear()
             case base.SetAck() | base.Ping() | display.InvalAllPalettes():
                 pass
             case _:

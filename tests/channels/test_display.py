@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from spiceemu.channels import display as display_module
@@ -82,6 +83,7 @@ def shown() -> Shown:
     return made
 
 
+@cache
 def noise(seed: int, width: int, height: int) -> bytes:
     return random.Random(seed).randbytes(width * height * 4)
 
@@ -124,6 +126,22 @@ def test_nothing_is_sent_before_init() -> None:
     shown.read()
     shown.assert_same()
     assert shown.events == [DisplayReady(0), Synced(ChannelType.DISPLAY, 0, 1)]
+
+
+def test_what_was_cached_is_sent_again_after_it_was_forgotten(shown: Shown) -> None:
+    flags = []
+    for forget in (False, False, True, False):
+        if forget:
+            shown.display.invalidate()
+        shown.guest.blit((0, 0), 20, 20, noise(1, 20, 20))
+        flags += [each.data.src_bitmap.descriptor.type for each in shown.read() if isinstance(each, draw.DrawCopy)]  # type: ignore[union-attr]
+    assert flags == [ImageType.BITMAP, ImageType.FROM_CACHE, ImageType.BITMAP, ImageType.FROM_CACHE]
+
+
+def test_nothing_is_forgotten_before_init() -> None:
+    shown = Shown(init=None)
+    shown.display.invalidate()
+    assert shown.read() == []
 
 
 def test_init_tells_the_sizes_of_the_clients_caches() -> None:
@@ -220,7 +238,7 @@ def test_compression(compression: Compression, small: ImageType, flat: ImageType
     shown.read()
     shown.guest.blit((0, 0), 4, 4, noise(1, 4, 4))
     shown.guest.blit((0, 0), 30, 30, bytes(3600))
-    shown.guest.blit((0, 0), 29, 30, bytes(random.Random(5).randbytes(30 * 29 * 4)))
+    shown.guest.blit((0, 0), 29, 30, noise(2, 29, 30))
     types = [message.data.src_bitmap.descriptor.type for message in shown.read()]  # type: ignore[attr-defined]
     assert types[:2] == [small, flat]
     # LZ leaves the X bytes out, so that even noise becomes a little shorter.
@@ -453,12 +471,11 @@ def test_drawing_goes_on_while_a_repaint_is_sent(shown: Shown) -> None:
         step += 1
         if step > 20:
             continue
-        number = surfaces[step]
         shown.guest.fill((0, 0, 9, 9), "red", surface=surfaces[0])
         shown.guest.copy_surface(surfaces[1], (0, 0, 5, 5), (step, step))
-        shown.guest.destroy_surface(number)
+        shown.guest.destroy_surface(surfaces[1 + step])
         if step % 2:
-            assert shown.guest.create_surface(128 + step % 4, 128) == number
+            shown.guest.create_surface(128 + step % 4 - 1, 128)
     shown.assert_same()
     for number in list(shown.guest.surfaces):
         shown.guest.copy_surface(number, (0, 0, 2, 2), (number, 0))
@@ -553,6 +570,9 @@ def test_a_closed_channel_hears_no_more(shown: Shown) -> None:
 Action = Callable[[Display], None]
 
 
+KINDS = ["fill", "blit", "same", "copy", "copy_surface", "text", "create", "destroy", "resize", "heads", "burst"]
+
+
 @st.composite
 def boxes(draw: Callable[..., int]) -> tuple[int, int, int, int]:
     side, size = st.integers(-5, 45), st.integers(0, 40)
@@ -562,7 +582,7 @@ def boxes(draw: Callable[..., int]) -> tuple[int, int, int, int]:
 @st.composite
 def actions(draw: Callable[..., int]) -> Action:
     """One thing that a guest does; surfaces are chosen among those there are by then."""
-    kind = draw(st.sampled_from("fill blit same copy copy_surface text create destroy resize heads burst".split()))
+    kind = draw(st.sampled_from(KINDS))
     x, y, width, height = draw(boxes())
     chosen, other, value = draw(st.integers(0, 5)), draw(st.integers(0, 5)), draw(st.integers(0, 0xFFFFFF))
 
@@ -573,7 +593,7 @@ def actions(draw: Callable[..., int]) -> Action:
             case "fill":
                 guest.fill((x, y, width, height), value, surface=surface)
             case "blit":
-                guest.blit((x, y), width, height, noise(value, width, height), surface=surface)
+                guest.blit((x, y), width, height, noise(value % 8, width, height), surface=surface)
             case "same":  # the same pixels again and again, in a few sizes: for the cache
                 side = 16 + value % 3
                 guest.blit((x, y), side, side, noise(value % 4, side, side), surface=surface)
@@ -600,14 +620,14 @@ def actions(draw: Callable[..., int]) -> Action:
 
 
 def steps() -> st.SearchStrategy[list[Action | str]]:
-    ways_to_read = st.sampled_from(["read", "read once", "mark"])
+    ways_to_read = st.sampled_from(["read", "read once", "mark", "forget"])
     return st.lists(st.one_of(actions(), actions(), actions(), ways_to_read), max_size=40)
 
 
 @pytest.mark.parametrize("compression", list(Compression))
 @pytest.mark.parametrize("queued", [MAX_QUEUED, 8])
 @given(script=steps(), cache=st.sampled_from([0, 300, 700, 1 << 20]), mini=st.booleans(), lazy=st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=60, phases=[Phase.explicit, Phase.generate, Phase.shrink])
 def test_the_client_shows_what_the_guest_drew(
     compression: Compression, queued: int, script: list[Action | str], cache: int, mini: bool, lazy: bool
 ) -> None:
@@ -626,6 +646,8 @@ def test_the_client_shows_what_the_guest_drew(
                 case "mark":
                     marks += 1
                     shown.display.mark(marks, 0.0)
+                case "forget":
+                    shown.display.invalidate()
                 case _:
                     assert callable(step)
                     step(guest)

@@ -25,7 +25,6 @@ from spiceemu.protocol.agent_message import MESSAGES, PLAIN, AgentMessage, Clipb
 from spiceemu.protocol.capabilities import to_words
 from spiceemu.protocol.enums import MouseButtonMask
 from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage, NotCompatible, UnknownMessage
-from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS
 
 SELECTION = ClipboardLayout(selection=True)
 SERIAL = ClipboardLayout(serial=True)
@@ -258,7 +257,7 @@ def test_bytes_behind_a_counted_part_are_ignored(number: int, data: bytes) -> No
     [
         (2, b"\xff\xff\xff\xff" + bytes(4), agent.MAX_MONITORS, 0),
         (2, (agent.MAX_MONITORS + 1).to_bytes(4, "little") + bytes(8000), agent.MAX_MONITORS, 0),
-        (6, bytes(4 + 4 * MAX_CAPABILITY_WORDS + 4), MAX_CAPABILITY_WORDS, 4),
+        (6, bytes(4 + 4 * agent.MAX_ANNOUNCED_WORDS + 4), agent.MAX_ANNOUNCED_WORDS, 4),
         (7, bytes(4 * agent.MAX_CLIPBOARD_TYPES + 4), agent.MAX_CLIPBOARD_TYPES, 0),
         (16, (agent.MAX_DEVICES + 1).to_bytes(4, "little") + bytes(8000), agent.MAX_DEVICES, 0),
     ],
@@ -273,6 +272,9 @@ def test_a_count_at_its_limit_is_taken() -> None:
     assert agent.parse(2, full.build()) == full
     grab = agent.ClipboardGrab((ClipboardType.UTF8_TEXT,) * agent.MAX_CLIPBOARD_TYPES)
     assert agent.parse(7, grab.build()) == grab
+    announced = agent.AnnounceCapabilities(0, (0xFFFFFFFF,) * agent.MAX_ANNOUNCED_WORDS)
+    assert agent.parse(6, announced.build()) == announced
+    assert announced.capabilities == {*range(32 * agent.MAX_ANNOUNCED_WORDS)}
 
 
 def test_an_unknown_type_is_told_apart() -> None:

@@ -130,15 +130,6 @@ def test_the_serial_is_known_while_a_message_is_handled(mini: bool) -> None:
         assert reader.serial == serial
 
 
-@HEADERS
-@pytest.mark.parametrize("buffer", [bytearray, memoryview])
-def test_bodies_are_bytes_whatever_arrives(mini: bool, buffer: type) -> None:
-    data = stream([(101, b"one"), (102, b"two")], mini_header=mini)
-    reader = FrameReader(mini=mini, max_body=LIMIT)
-    found = frames(reader, [buffer(data[:-1]), buffer(data[-1:] + data)])
-    assert [type(body) for _, body, _ in found] == [bytes] * 4
-
-
 def test_a_large_body_in_small_pieces_is_held_once() -> None:
     body = bytes(1 << 20)
     pieces = [bytes(17) for _ in range(len(body) // 17)] + [bytes(len(body) % 17)]
