@@ -22,7 +22,7 @@ from spiceemu.guest.keyboard import KeyEvent
 from spiceemu.guest.machine import LocksChanged
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
-from spiceemu.protocol.errors import InvalidValue, WrongState
+from spiceemu.protocol.errors import InvalidValue, UnknownMessage, WrongState
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
@@ -252,7 +252,10 @@ class Session:
         agent = self.guest.agent
         if agent is None or not self._has_agent:
             return ()  # another client has begun to talk to it since
-        message = event.message.parse(agent.layout)
+        try:
+            message = event.message.parse(agent.layout)
+        except UnknownMessage:
+            return ()  # a later client's; agents ignore what they do not know
         agent.receive(message)
         news, self._agent_news = self._agent_news, []
         return (events.AgentMessage(message), *news)

@@ -250,7 +250,6 @@ class Agent:
             case clipboards.GuestCopied() if reachable:
                 self._offer(selection)
             case clipboards.GuestCleared() if reachable:
-                self._offered.discard(selection)
                 self._say(agent.ClipboardRelease(selection=selection))
             case clipboards.TextWanted() if reachable:
                 self._say(agent.ClipboardRequest(ClipboardType.UTF8_TEXT, selection=selection))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from spiceemu.guest.desktop_canvas import Floating, disc, gradient
 from spiceemu.guest.desktop_widgets import shrink
 from spiceemu.guest.geometry import Rect
+from spiceemu.guest.surface import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,15 +42,9 @@ class Photograph:
         self._display = display
         self._look = look
         self._grip: tuple[int, int] | None = None  # where the mouse holds it, from its corner
-        unit, margin = look.scale, 8 * look.scale
-        paper = Rect(0, 0, home.width, home.height)
-        self._fill(paper, _PRINT_EDGE)
-        self._fill(shrink(paper, unit), _PRINT)
+        print_ = _print(home.width, home.height, look)
+        display.blit((0, 0), home.width, home.height, print_.pixels, surface=self.floating.surface_id)
         self._write_caption()
-        picture = shrink(paper, margin)
-        picture = picture._replace(height=picture.height - look.small.height)
-        for box, color in _sunset(picture, unit):
-            self._fill(box.intersection(picture), color)
 
     @property
     def box(self) -> Rect:
@@ -90,14 +85,23 @@ class Photograph:
 
     def _write_caption(self) -> None:
         self.floating.hide()
-        font = self._look.small
+        font = self._look.detail
         x = (self.box.width - len(CAPTION) * font.width) // 2
         y = self.box.height - font.height - 5 * self._look.scale
         color, surface = _HELD if self.is_held else _PEN, self.floating.surface_id
         self._display.text((x, y), CAPTION, color=color, background=_PRINT, font=font, surface=surface)
 
-    def _fill(self, box: Rect, color: int) -> None:
-        self._display.fill(box, color, surface=self.floating.surface_id)
+
+def _print(width: int, height: int, look: Look) -> Surface:
+    """The photograph without its caption, ready made: a photograph is one picture, and is sent as one."""
+    made = Surface(0, width, height)
+    made.fill(made.bounds, _PRINT_EDGE)
+    made.fill(shrink(made.bounds, look.scale), _PRINT)
+    picture = shrink(made.bounds, 8 * look.scale)
+    picture = picture._replace(height=picture.height - look.detail.height)
+    for box, color in _sunset(picture, look.scale):
+        made.fill(box.intersection(picture), color)
+    return made
 
 
 def _sunset(picture: Rect, unit: int) -> Iterator[tuple[Rect, int]]:

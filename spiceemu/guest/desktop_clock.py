@@ -37,7 +37,7 @@ class Bar(Panel):
 
     def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State, *, with_time: bool) -> None:
         super().__init__(canvas, box, look, state)
-        font = look.large if look.roomy else look.small
+        font = look.body
         unit = look.scale
         canvas.fill(Rect(box.x, box.y, box.width, box.height - unit), BAR)
         canvas.fill(Rect(box.x, box.bottom - unit, box.width, unit), TEAL)
@@ -76,8 +76,8 @@ class ClockPanel(Panel):
     def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
         super().__init__(canvas, box, look, state)
         inside = self.draw_frame()
-        day = Rect(inside.x, inside.bottom - look.small.height, inside.width, look.small.height)
-        self._day = TextView(canvas, day, look.small, ink=MUTED)
+        day = Rect(inside.x, inside.bottom - look.detail.height, inside.width, look.detail.height)
+        self._day = TextView(canvas, day, look.detail, ink=MUTED)
         self._face = Shapes(canvas, PANEL)
         # Six digits are 3.3 times as wide as they are high; what is between them takes the rest.
         room = Rect(inside.x, inside.y, inside.width, day.y - look.pad // 2 - inside.y)
@@ -115,15 +115,14 @@ class ClockPanel(Panel):
     def _segments(self, x: int) -> dict[str, Rect]:
         """The seven segments of a digit whose left edge is at x."""
         y, width, height, thick = self._y, self._width, self._height, self._thick
-        gap = max(thick // 6, 1)
+        gap, notch = max(thick // 6, 1), thick // 2
         half = (height - thick) // 2
         right, middle, bottom = x + width - thick, y + half, y + height - thick
-        across = (x + thick // 2 + gap, width - thick // 2 * 2 - 2 * gap)
-        upper = (y + thick // 2 + gap, half - 2 * gap)
-        lower = (middle + thick // 2 + gap, height - half - thick // 2 * 2 - 2 * gap)
+        upper = (y + thick + gap, half - thick - 2 * gap)
+        lower = (middle + thick + gap, bottom - middle - thick - 2 * gap)
 
         def lying(top: int) -> Rect:
-            return Rect(across[0], top, across[1], thick)
+            return Rect(x + notch, top, width - 2 * notch, thick)
 
         def standing(left: int, part: tuple[int, int]) -> Rect:
             return Rect(left, part[0], thick, part[1])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spiceemu.guest.geometry import Rect
-from spiceemu.guest.text import Font, load_font
+from spiceemu.guest.text import load_font
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from spiceemu.guest.text import FontName
 
 SKY_TOP: Final = 0x2B4C7E
 SKY_BOTTOM: Final = 0x101A33
@@ -28,84 +32,69 @@ AMBER: Final = 0xFBBF24
 ROSE: Final = 0xFB7185
 AZURE: Final = 0x60A5FA
 
-_WIDE: Final = 1400
-"""Width from which a screen has three columns; this and all below in pixels at scale 1."""
+_SCALE_STEP: Final = (1280, 720)
+"""So much more screen lets everything be drawn that much larger: 2560x1440 is 1280x720, twice as large."""
 
 _NARROW: Final = 560
-"""Width below which it has one."""
+"""Width below which a screen has one column; this and all below in pixels at scale 1."""
 
-_ROOMY: Final = (900, 600)
-"""Size from which there are generous margins."""
-
-_SCALE_STEP: Final = (1440, 810)
-"""So much more screen lets everything be drawn that much larger: 4K is drawn twice as large as 1080 lines."""
+_WIDE: Final = 2000
+"""Width from which it has three."""
 
 
-@dataclass(frozen=True, slots=True)
+class Measures(NamedTuple):
+    """What looks well on screens from a size on; fonts by name, all else in pixels at scale 1.
+
+    :ivar detail: the font for nearly everything.
+    :ivar body: the font of the note and the bar.
+    :ivar gap: space between panels.
+    :ivar pad: space inside a panel.
+    :ivar bar: height of the bar at the top of the screen.
+    :ivar card: width and height of the photograph.
+    """
+
+    detail: FontName
+    body: FontName
+    gap: int
+    pad: int
+    bar: int
+    card: tuple[int, int]
+
+
+_MEASURES: Final = {
+    (1600, 900): Measures("large", "large", gap=22, pad=16, bar=48, card=(276, 206)),
+    (900, 600): Measures("small", "large", gap=16, pad=12, bar=40, card=(204, 152)),
+    (500, 360): Measures("small", "small", gap=8, pad=7, bar=24, card=(132, 100)),
+    (0, 0): Measures("small", "small", gap=6, pad=6, bar=22, card=(84, 70)),
+}
+
+
 class Look:
-    """Measures that follow the screen's size, in pixels."""
+    """Measures that follow the screen's size, in pixels.
 
-    scale: int
-    roomy: bool
+    :ivar scale: how many pixels a thin line has.
+    """
 
-    @classmethod
-    def of(cls, width: int, height: int) -> Look:
-        """The measures for a screen."""
+    def __init__(self, width: int, height: int) -> None:
         step_x, step_y = _SCALE_STEP
-        scale = max(1, min(width // step_x, height // step_y))
-        return cls(scale, roomy=width // scale >= _ROOMY[0] and height // scale >= _ROOMY[1])
-
-    @property
-    def small(self) -> Font:
-        """The font for details."""
-        return load_font("small").scaled(self.scale)
-
-    @property
-    def large(self) -> Font:
-        """The font for what is to be read from afar."""
-        return load_font("large").scaled(self.scale)
-
-    @property
-    def body(self) -> Font:
-        """The font of the note."""
-        return self.large if self.roomy else self.small
-
-    @property
-    def gap(self) -> int:
-        """Space between panels."""
-        return (16 if self.roomy else 8) * self.scale
-
-    @property
-    def pad(self) -> int:
-        """Space inside a panel."""
-        return (12 if self.roomy else 7) * self.scale
-
-    @property
-    def radius(self) -> int:
-        """Radius of a panel's corners."""
-        return 7 * self.scale
-
-    @property
-    def bar(self) -> int:
-        """Height of the bar at the top of the screen."""
-        return (40 if self.roomy else 24) * self.scale
-
-    @property
-    def head(self) -> int:
+        self.scale = scale = max(1, min(width // step_x, height // step_y))
+        self.measures = measures = next(
+            measures for (x, y), measures in _MEASURES.items() if width // scale >= x and height // scale >= y
+        )
+        self.detail = load_font(measures.detail).scaled(scale)
+        self.body = load_font(measures.body).scaled(scale)
+        self.gap = measures.gap * scale
+        self.pad = measures.pad * scale
+        self.bar = measures.bar * scale
+        self.card = measures.card[0] * scale, measures.card[1] * scale
+        self.radius = 7 * scale
+        self.head = self.detail.height + self.pad
         """Height of a panel's title."""
-        return self.small.height + self.pad
-
-    @property
-    def card(self) -> tuple[int, int]:
-        """Width and height of the photograph."""
-        width, height = (204, 152) if self.roomy else (132, 100)
-        return width * self.scale, height * self.scale
 
 
 class Wish(NamedTuple):
-    """What a panel would like in its column: heights in pixels at scale 1."""
+    """What a panel would like in its column: its height in pixels, or in lines of text inside its frame."""
 
-    name: str
     least: int
     best: int
     rank: int
@@ -115,35 +104,18 @@ class Wish(NamedTuple):
 FREE: Final = "free"
 """Not a panel: where the photograph lies at first."""
 
-_ROOMY_WISHES: Final = {
-    wish.name: wish
-    for wish in (
-        Wish("note", least=120, best=520, rank=0),
-        Wish("clock", least=110, best=150, rank=4),
-        Wish("pointer", least=150, best=210, rank=1),
-        Wish("keyboard", least=126, best=130, rank=2),
-        Wish("clipboard", least=88, best=220, rank=5),
-        Wish("clients", least=90, best=262, rank=3),
-        Wish(FREE, least=156, best=300, rank=6),
-    )
-}
-_COMPACT_WISHES: Final = {
-    wish.name: wish
-    for wish in (
-        Wish("note", least=72, best=320, rank=0),
-        Wish("clock", least=70, best=100, rank=4),
-        Wish("pointer", least=80, best=150, rank=1),
-        Wish("keyboard", least=90, best=100, rank=2),
-        Wish("clipboard", least=60, best=120, rank=5),
-        Wish("clients", least=66, best=190, rank=3),
-        Wish(FREE, least=104, best=130, rank=6),
-    )
+_LINES: Final = {
+    "note": Wish(least=3, best=18, rank=0),
+    "pointer": Wish(least=3, best=10, rank=1),
+    "keyboard": Wish(least=4, best=5, rank=2),
+    "clients": Wish(least=3, best=13, rank=3),
+    "clock": Wish(least=3, best=7, rank=4),
+    "clipboard": Wish(least=2, best=10, rank=5),
 }
 
-Columns: TypeAlias = tuple[tuple[str, ...], ...]
-_ONE: Final[Columns] = (("note", "pointer", "keyboard", "clients", "clipboard", "clock"),)
-_TWO: Final[Columns] = (("note", "clients", FREE), ("clock", "pointer", "keyboard", "clipboard"))
-_THREE: Final[Columns] = (("note", FREE), ("clients", "clipboard"), ("clock", "pointer", "keyboard"))
+_ONE: Final = (tuple(_LINES),)
+_TWO: Final = (("note", "clients", FREE), ("clock", "pointer", "keyboard", "clipboard"))
+_THREE: Final = (("note", FREE), ("clients", "clipboard"), ("clock", "pointer", "keyboard"))
 
 
 class Layout(NamedTuple):
@@ -156,52 +128,53 @@ class Layout(NamedTuple):
 
 
 def lay_out(screen: Rect) -> Layout:
-    """Find a place for everything on a screen of any size.
-
-    The card's size does not depend on its place; on a screen smaller than it, it reaches over the edge.
-    """
-    look = Look.of(screen.width, screen.height)
+    """Find a place for everything on a screen of any size; on a very small one the card may reach over its edges."""
+    look = Look(screen.width, screen.height)
     gap, scale = look.gap, look.scale
     bar = Rect(screen.x, screen.y, screen.width, min(look.bar, screen.height))
     room = Rect(screen.x + gap, bar.bottom + gap, screen.width - 2 * gap, screen.bottom - bar.bottom - 2 * gap)
     if screen.width < _NARROW * scale:
         columns, widths = _ONE, [room.width]
     elif screen.width < _WIDE * scale:
-        right = min(room.width * 37 // 100, 400 * scale)
+        right = room.width * 37 // 100
         columns, widths = _TWO, [room.width - gap - right, right]
     else:
-        right, middle = 400 * scale, room.width * 34 // 100
+        right = middle = room.width * 3 // 10
         columns, widths = _THREE, [room.width - 2 * gap - right - middle, middle, right]
-    wishes = _ROOMY_WISHES if look.roomy else _COMPACT_WISHES
     places: dict[str, Rect] = {}
     x = room.x
     for names, width in zip(columns, widths, strict=True):
-        places |= _stack([wishes[name] for name in names], Rect(x, room.y, width, room.height), look)
+        places |= _stack(names, Rect(x, room.y, width, room.height), look)
         x += width + gap
     width, height = look.card
-    home = places.pop(FREE, None)
-    if home is None:
+    free = places.pop(FREE, None)
+    if free is None:
         card = Rect(room.right - width, room.bottom - height, width, height)
     else:
-        card = Rect(home.x + (home.width - width) * 3 // 4, home.y + (home.height - height) // 2, width, height)
+        card = Rect(free.x + (free.width - width) // 2, free.y + (free.height - height) // 2, width, height)
     return Layout(look, bar, places, card)
 
 
-def _stack(wishes: list[Wish], column: Rect, look: Look) -> dict[str, Rect]:
+def _stack(names: Iterable[str], column: Rect, look: Look) -> dict[str, Rect]:
     """Put panels below each other: leave out what does not fit, then share what is left over."""
-    scale, gap = look.scale, look.gap
-
-    def needed() -> int:
-        return sum(wish.least * scale + gap for wish in wishes) - gap
-
-    while wishes and (needed() > column.height or column.width < look.card[0]):
-        wishes = [wish for wish in wishes if wish.rank < max(other.rank for other in wishes)]
-    spare = column.height - needed()
-    wanted = sum(wish.best - wish.least for wish in wishes) * scale
+    frame, line, card = look.head + 2 * look.pad, look.detail.height, look.card[1]
+    wishes = {FREE: Wish(card, card + look.gap, rank=len(_LINES))}
+    for name, (least, best, rank) in _LINES.items():
+        wishes[name] = Wish(frame + least * line, frame + best * line, rank)
+    wishes = {name: wishes[name] for name in names}
+    while wishes and (column.width < look.card[0] or _least(wishes, look.gap) > column.height):
+        del wishes[max(wishes, key=lambda name: wishes[name].rank)]
+    spare = column.height - _least(wishes, look.gap)
+    wanted = sum(wish.best - wish.least for wish in wishes.values())
     places = {}
     y = column.y
-    for wish in wishes:
-        height = wish.least * scale + min(spare, wanted) * (wish.best - wish.least) * scale // max(wanted, 1)
-        places[wish.name] = Rect(column.x, y, column.width, height)
-        y += height + gap
+    for name, wish in wishes.items():
+        height = wish.least + min(spare, wanted) * (wish.best - wish.least) // max(wanted, 1)
+        places[name] = Rect(column.x, y, column.width, height)
+        y += height + look.gap
     return places
+
+
+def _least(wishes: Mapping[str, Wish], gap: int) -> int:
+    """The least height in which panels fit."""
+    return sum(wish.least + gap for wish in wishes.values()) - gap

@@ -42,7 +42,7 @@ class NotePanel(Panel):
 
     def draw_frame(self) -> Rect:
         """Draw the sheet, its title and buttons, and give the room for the text."""
-        box, look, font = self.box, self.look, self.look.small
+        box, look, font = self.box, self.look, self.look.detail
         draw_box(self.canvas, box, look, PAPER, PAPER_EDGE)
         bar = Rect(box.x + look.scale, box.y + look.scale, box.width - 2 * look.scale, font.height + look.pad)
         self.canvas.fill_all(rounded(bar, look.radius - look.scale, bottom=False), PAPER_BAR)

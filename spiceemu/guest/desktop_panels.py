@@ -41,7 +41,7 @@ class KeyboardPanel(Panel):
     def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
         super().__init__(canvas, box, look, state)
         inside = self.draw_frame()
-        font = look.small
+        font = look.detail
         self._values = _with_labels(canvas, inside, look, ["last", "held"])
         self._lamps: list[tuple[Rect, int]] = []
         x, y = inside.x, inside.bottom - font.height
@@ -73,8 +73,8 @@ class ClipboardPanel(Panel):
     def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
         super().__init__(canvas, box, look, state)
         inside = self.draw_frame()
-        self._owner = TextView(canvas, self.head, look.small, ink=AZURE)
-        self._text = TextView(canvas, inside, look.small)
+        self._owner = TextView(canvas, self.head, look.detail, ink=AZURE)
+        self._text = TextView(canvas, inside, look.detail)
         self.refresh()
 
     def refresh(self) -> None:
@@ -85,9 +85,11 @@ class ClipboardPanel(Panel):
         if owner is Owner.NOBODY:
             who, text = "empty", ""
         else:
-            who = "from the client" if owner is Owner.CLIENT else "from this desktop"
             text = "(no text)" if data is None else data[:MAX_PREVIEW].decode("utf-8", "replace")
-            who += "" if data is None else f", {len(data)} bytes"
+            who = "of the client" if owner is Owner.CLIENT else "of this desktop"
+            size = "" if data is None else f"{len(data)} bytes "
+            if len(size + who) <= self._owner.columns:
+                who = size + who
         self._owner.show([who.rjust(self._owner.columns)])
         self._text.show([text[start:end].replace("\t", " ") for start, end in wrap(text, self._text.columns)])
 
@@ -100,17 +102,17 @@ class ClientsPanel(Panel):
     def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
         super().__init__(canvas, box, look, state)
         inside = self.draw_frame()
-        width = _CHANNELS * look.small.width
+        width = _CHANNELS * look.detail.width
         names = Rect(inside.x, inside.y, width, inside.height)
-        self._names = TextView(canvas, names, look.small, ink=AZURE)
-        self._words = TextView(canvas, Rect(names.right, inside.y, inside.width - width, inside.height), look.small)
+        self._names = TextView(canvas, names, look.detail, ink=AZURE)
+        self._words = TextView(canvas, Rect(names.right, inside.y, inside.width - width, inside.height), look.detail)
         self.refresh()
 
     def refresh(self) -> None:
         """Draw what changed since the last time."""
         rows: list[tuple[str, str]] = []
         for client in self.state.clients:
-            rows += self._wrapped(client.name, " · ".join(client.facts))
+            rows += self._wrapped(client.name, "  ".join(client.facts))
             for channel in client.channels:
                 words = ["TLS"] * channel.secure + [*channel.capabilities]
                 rows += self._wrapped(channel.name, "  ".join(words) or _NOTHING)
@@ -128,7 +130,7 @@ class ClientsPanel(Panel):
 
 def _with_labels(canvas: Canvas, inside: Rect, look: Look, labels: list[str]) -> TextView:
     """Write labels below each other, and give the view for what belongs to them."""
-    font = look.small
+    font = look.detail
     width = _LABELS * font.width
     for row, label in enumerate(labels):
         canvas.text((inside.x, inside.y + row * font.height), label, font, MUTED, PANEL)

@@ -44,7 +44,7 @@ class PointerPanel(Panel):
         canvas.fill(self._map, SUNKEN)
         side = Rect(inside.right - mouse_width, inside.y, mouse_width, inside.height)
         self._mouse = _centered(side, min(side.width, side.height * 3 // 4) * 4 // 5, side.height)
-        self._place = TextView(canvas, self.head, look.small)
+        self._place = TextView(canvas, self.head, look.detail)
         self._trace = Shapes(canvas, SUNKEN)
         self._buttons = Shapes(canvas, PANEL)
         self.refresh()
@@ -54,7 +54,10 @@ class PointerPanel(Panel):
         pointer = self.state.guest.pointer
         where = f"x {pointer.x:<4} y {pointer.y:<4}"
         if pointer.display_id:
-            where += f" display {pointer.display_id}"
+            where += f" on display {pointer.display_id}"
+        wheel = f"wheel {self.state.wheel_turns:+}  "
+        if self.state.wheel_turns and len(wheel + where) <= self._place.columns:
+            where = wheel + where
         self._place.show([where.rjust(self._place.columns)])
         self._trace.show(self._map_shapes())
         self._buttons.show(self._mouse_shapes())

@@ -89,9 +89,13 @@ class Shapes:
     def show(self, shapes: Sequence[Shape]) -> None:
         """Show these rectangles with their colours, the last one on top; empty ones are left out."""
         shapes = [shape for shape in shapes if not shape[0].is_empty]
+        if not self._shown:
+            for box, color in shapes:
+                self._canvas.fill(box, color)
         old, new = Counter(self._shown), Counter(shapes)
+        changed = dict.fromkeys(box for box, _ in (old - new) + (new - old)) if old else {}
         self._shown = shapes
-        for box, _ in (old - new) + (new - old):
+        for box in changed:
             self._draw(box)
 
     def _draw(self, area: Rect) -> None:
@@ -173,7 +177,7 @@ class Panel(ABC):
         inside = shrink(self.box, look.pad)
         if not self.title:
             return inside
-        font, unit = look.small, look.scale
+        font, unit = look.detail, look.scale
         self.canvas.fill(Rect(inside.x, inside.y + 2 * unit, 3 * unit, font.height - 4 * unit), TEAL)
         self.canvas.text((inside.x + 9 * unit, inside.y), self.title, font, MUTED, PANEL)
         return Rect(inside.x, inside.y + look.head, inside.width, inside.height - look.head)
@@ -181,9 +185,9 @@ class Panel(ABC):
     @property
     def head(self) -> Rect:
         """The room beside the title."""
-        left = self.box.x + self.look.pad + 9 * self.look.scale + len(self.title + "  ") * self.look.small.width
+        left = self.box.x + self.look.pad + 9 * self.look.scale + len(self.title + "  ") * self.look.detail.width
         right = self.box.right - self.look.pad
-        return Rect(left, self.box.y + self.look.pad, right - left, self.look.small.height)
+        return Rect(left, self.box.y + self.look.pad, right - left, self.look.detail.height)
 
     @abstractmethod
     def refresh(self) -> None:

@@ -67,7 +67,6 @@ class AgentReader:
     def __init__(self, *, max_message: int = MAX_AGENT_MESSAGE) -> None:
         self.max_message = max_message
         self._held = bytearray()
-        self._needed = HEADER.size
 
     @property
     def buffered(self) -> int:
@@ -77,7 +76,6 @@ class AgentReader:
     def reset(self) -> None:
         """Forget an incomplete message; for when the agent or the client has gone."""
         self._held.clear()
-        self._needed = HEADER.size
 
     def receive_piece(self, data: bytes) -> Iterator[VDAgentMessage]:
         """The messages that a piece completes.
@@ -90,7 +88,7 @@ class AgentReader:
         if len(data) > MAX_PIECE:
             raise LimitExceeded(f"main.AgentData: a piece of {len(data)} bytes, the limit is {MAX_PIECE}")
         self._held += data
-        while len(self._held) >= self._needed:
+        while len(self._held) >= HEADER.size:
             protocol, kind, opaque, size = HEADER.unpack_from(self._held)
             if protocol != PROTOCOL:
                 raise MalformedMessage("agent.VDAgentMessage", "protocol", 0, f"{protocol}, it must be {PROTOCOL}")
@@ -101,12 +99,10 @@ class AgentReader:
                 )
             end = HEADER.size + size
             if len(self._held) < end:
-                self._needed = end
                 return
             with memoryview(self._held) as held:
                 body = bytes(held[HEADER.size : end])
             del self._held[:end]
-            self._needed = HEADER.size
             yield VDAgentMessage(kind, body, opaque)
 
 

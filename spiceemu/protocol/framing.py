@@ -85,15 +85,14 @@ class FrameReader:
         while (body_start := start + header_size) <= end:
             if mini:
                 kind, size = unpack(data, start)
+                serial += 1
             else:
                 serial, kind, size, sub_list = unpack(data, start)
-            if size > limit:
-                raise LimitExceeded(f"message {kind} announces a body of {size} bytes, the limit is {limit}")
             stop = body_start + size
-            if stop > end:
+            if stop > end or size > limit:
+                if size > limit:
+                    raise LimitExceeded(f"message {kind} announces a body of {size} bytes, the limit is {limit}")
                 break
-            if mini:
-                serial += 1
             self.serial = serial
             if kind == LIST_ID or sub_list:
                 yield from ((number, part, serial) for number, part in _expanded(kind, data[body_start:stop], sub_list))

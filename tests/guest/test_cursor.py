@@ -109,6 +109,8 @@ def test_bytes_of_the_small_formats() -> None:
     assert small.data == bytes.fromhex("0120 0000ff00 00000000 00ff0000") + bytes(13 * 4) + b"\x40"
     words = CursorShape.from_bgra(3, 1, pixels, kind=CursorType.COLOR16)
     assert words.data == bytes.fromhex("007c 0000 e003 40")
+    mixed = CursorShape.from_bgra(1, 1, b"\x56\x34\x12\xff", kind=CursorType.COLOR16)
+    assert mixed.data == (0x12 >> 3 << 10 | 0x34 >> 3 << 5 | 0x56 >> 3).to_bytes(2, "little") + b"\0"
 
 
 @pytest.mark.parametrize(("kind", "count"), [(CursorType.COLOR4, 16), (CursorType.COLOR8, 256)])

@@ -1,0 +1,552 @@
+"""The server as a test uses it: starting, stopping, addresses, passwords, clients that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from spiceemu import listeners
+from spiceemu.channels.events import (
+    ChannelClosed,
+    ChannelOpened,
+    ChannelsAttached,
+    Disconnected,
+    DisplayReady,
+    KeyDown,
+    KeyUp,
+    Latency,
+    Violation,
+)
+from spiceemu.protocol import base, display, inputs, main
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.errors import (
+    AddressUnavailable,
+    BadConnectionId,
+    ChannelNotAvailable,
+    ExpectationFailed,
+    InvalidValue,
+    PermissionDenied,
+    WrongState,
+)
+from spiceemu.server import SpiceServer
+
+from .probe import PATIENCE, Probe, ProbeChannel, serving
+
+MAIN, DISPLAY, INPUTS, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.CURSOR
+
+
+# A whole session
+
+
+@pytest.mark.parametrize("mini", [True, False])
+@pytest.mark.parametrize("compression", ["auto", "lz", "off"])
+async def test_a_client_shows_what_the_guest_draws(mini: bool, compression: str) -> None:
+    async with serving(compression=compression, displays=[(320, 200)]) as server:
+        shown = server.displays[0]
+        shown.fill((10, 10, 100, 100), "steelblue")
+        async with Probe.of(server, mini=mini) as probe:
+            client = await server.wait_client()
+            shown.text((0, 0), "spiceemu", color="white", scale=2)
+            shown.copy((0, 0, 100, 30), (50, 60))
+            offscreen = shown.create_surface(30, 30)
+            shown.fill((0, 0, 30, 30), "red", surface=offscreen)
+            shown.copy_surface(offscreen, (0, 0, 30, 30), (200, 100))
+            shown.destroy_surface(offscreen)
+            shown.resize(200, 300)
+            await client.synced()
+            assert probe.display.painter.primary.pixels == shown.screenshot().pixels
+            assert probe.display.painter.marked
+
+
+async def test_every_display_is_shown_by_its_own_channel() -> None:
+    async with serving(displays=[(64, 48), (32, 32), (20, 20)]) as server:
+        for number, color in enumerate(["red", "green", "blue"]):
+            server.displays[number].fill((0, 0, 64, 48), color)
+        async with Probe.of(server) as probe:
+            client = await server.wait_client()
+            for number in range(3):
+                await client.expect(DisplayReady(number))
+            await client.synced()
+            for shown in server.displays:
+                await probe.shows(shown)
+
+
+async def test_events_come_in_the_order_of_what_happened() -> None:
+    async with serving() as server:
+        async with Probe.of(server) as probe:
+            client = await server.wait_client()
+            await client.expect(ChannelOpened(CURSOR, 0))
+            probe.inputs.send(inputs.KeyDown(0x1E), inputs.KeyUp(0x9E))
+            await client.expect(KeyUp(0x1E))
+        await client.wait_disconnected()
+        events = [event for event in client.events if not isinstance(event, Latency | ChannelClosed)]
+        main_events = [ChannelOpened(MAIN), ChannelsAttached()]
+        assert events[:2] == main_events
+        assert [event for event in events if isinstance(event, ChannelOpened)] == [
+            *(ChannelOpened(MAIN), ChannelOpened(DISPLAY), ChannelOpened(CURSOR), ChannelOpened(INPUTS))
+        ]
+        assert events.index(KeyDown(0x1E)) + 1 == events.index(KeyUp(0x1E))
+        assert events[-1] == Disconnected()
+        assert client.events[-1] == Disconnected()
+        assert not client.connected
+
+
+async def test_the_first_event_of_inputs_is_a_note_without_tls() -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        note = await probe.main.take(base.Notify)
+        assert note.message == b"keyboard channel is insecure"
+
+
+# Starting and stopping
+
+
+async def test_ports_are_known_once_it_listens() -> None:
+    server = SpiceServer()
+    assert not server.listening
+    with pytest.raises(WrongState, match="before it is started"):
+        _ = server.uri
+    await server.start()
+    try:
+        assert server.listening
+        assert server.port
+        assert server.uri == f"spice://127.0.0.1:{server.port}"
+    finally:
+        await server.close()
+    assert not server.listening
+
+
+async def test_starting_twice_is_refused() -> None:
+    async with serving() as server:
+        with pytest.raises(WrongState, match="started already"):
+            await server.start()
+
+
+async def test_closing_twice_and_unstarted_is_no_harm() -> None:
+    server = SpiceServer()
+    await server.close()
+    await server.start()
+    await asyncio.gather(server.close(), server.close())
+    await server.close()
+
+
+async def test_it_can_be_started_again_on_the_same_port() -> None:
+    async with serving() as server:
+        port = server.port
+        async with Probe.of(server):
+            await server.wait_client()
+        await server.close()
+        await server.start()
+        assert server.port == port
+        async with Probe.of(server):
+            assert (await server.wait_client()).connected
+
+
+async def test_closing_frees_the_port_and_says_goodbye_to_clients() -> None:
+    async with serving() as server:
+        async with Probe.of(server) as probe:
+            client = await server.wait_client()
+            await server.close()
+            await probe.wait_end()
+        assert not client.connected
+        assert server.clients == []
+        event = client.events[-1]
+        assert isinstance(event, Disconnected)
+        assert event.reason == "the server closes"
+        with socket.socket() as again:
+            again.bind((server.host, server.port))
+            again.listen()
+
+
+async def test_a_port_in_use_is_named() -> None:
+    async with serving() as server:
+        other = SpiceServer(port=server.port)
+        with pytest.raises(AddressUnavailable, match=f"cannot listen on 127.0.0.1:{server.port}: "):
+            await other.start()
+        assert not other.listening
+        await other.close()
+
+
+async def test_sockets_may_be_given() -> None:
+    (given,) = listeners.listen_tcp("127.0.0.1", 0)
+    port = given.getsockname()[1]
+    async with serving(sockets=[given]) as server:
+        assert server.port == port
+        async with Probe.of(server):
+            await server.wait_client()
+    assert given.fileno() == -1
+
+
+async def test_ipv6() -> None:
+    if not _has_ipv6():
+        pytest.skip("no ::1 on this machine")
+    async with serving(host="::1") as server:
+        assert server.uri == f"spice://[::1]:{server.port}"
+        async with Probe.of(server):
+            await server.wait_client()
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as made:
+            made.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+async def test_localhost_is_every_address_it_has() -> None:
+    async with serving(host="localhost") as server:
+        for host in ("127.0.0.1", "::1") if _has_ipv6() else ("127.0.0.1",):
+            async with Probe.of(server, host=host):
+                await server.wait_client()
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "spice.sock")
+    async with serving(port=None, unix_path=path) as server:
+        assert server.uri == f"spice+unix://{path}"
+        async with Probe.of(server) as probe:
+            client = await server.wait_client()
+            await client.synced()
+            await probe.shows(server.displays[0])
+    assert not Path(path).exists()
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
+async def test_a_unix_socket_that_was_given(tmp_path: Path) -> None:
+    given = listeners.listen_unix(str(tmp_path / "spice.sock"))
+    async with serving(port=None, sockets=[given]) as server:
+        assert server.port is None
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
+async def test_a_unix_socket_beside_a_port(tmp_path: Path) -> None:
+    path = str(tmp_path / "spice.sock")
+    async with serving(unix_path=path) as server:
+        assert server.uri == f"spice://127.0.0.1:{server.port}"
+        await server.close()
+        assert not Path(path).exists()
+        await server.start()
+        assert Path(path).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"port": None}, "nothing to listen on"),
+        ({"tls_port": 0}, "tls_port needs tls="),
+        ({"displays": []}, "at least one display"),
+        ({"displays": [(0, 5)]}, "0x5"),
+        ({"displays": [(1024, 768), (20_000, 1)]}, "20000x1"),
+        ({"displays": [(1, 1)] * 257}, "257"),
+        ({"compression": "zip"}, "zip.*auto, lz, off"),
+        ({"tls_channels": ["sound"]}, "no channel is called 'sound'"),
+        ({"tls_channels": ["all"], "plain_channels": ["main"]}, "both in tls_channels and plain_channels.*main"),
+        ({"password": "x" * 61}, "61 bytes, at most 60"),
+        ({"password": "a\0b"}, "NUL"),
+    ],
+)
+def test_impossible_options_are_refused_at_once(options: dict[str, object], text: str) -> None:
+    with pytest.raises(InvalidValue, match=text):
+        SpiceServer(**options)
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+async def test_impossible_ports_are_refused(port: int) -> None:
+    with pytest.raises(InvalidValue, match="65535"):
+        await SpiceServer(port=port).start()
+
+
+async def test_a_server_beyond_this_machine_without_a_password_warns(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(host="0.0.0.0") as server:
+        assert server.uri == f"spice://127.0.0.1:{server.port}"
+    assert "without a password" in caplog.text
+    caplog.clear()
+    async with serving(host="0.0.0.0", password="x"):
+        pass
+    async with serving():
+        pass
+    assert "without a password" not in caplog.text
+
+
+# Passwords
+
+
+async def test_the_password_decides() -> None:
+    async with serving(password="s3cret") as server:
+        for wrong in ("", "s3cre", "s3cret!", "S3cret"):
+            with pytest.raises(PermissionDenied):
+                await ProbeChannel.linked(server, MAIN, password=wrong)
+        async with Probe.of(server, password="s3cret"):
+            await server.wait_client()
+
+
+async def test_without_a_password_any_will_do() -> None:
+    async with serving() as server, Probe.of(server, password="anything"):
+        await server.wait_client()
+
+
+async def test_the_password_can_be_changed_and_runs_out() -> None:
+    async with serving(password="first") as server:
+        server.set_password("second")
+        with pytest.raises(PermissionDenied):
+            await ProbeChannel.linked(server, MAIN, password="first")
+        async with Probe.of(server, password="second"):
+            await server.wait_client()
+        server.set_password("third", lifetime=-1.0)
+        with pytest.raises(PermissionDenied):
+            await ProbeChannel.linked(server, MAIN, password="third")
+        server.set_password("fourth", lifetime=60.0)
+        async with Probe.of(server, password="fourth"):
+            await server.wait_client()
+        server.set_password(None)
+        async with Probe.of(server):
+            await server.wait_client()
+
+
+async def test_a_lifetime_counts_from_the_start() -> None:
+    async with serving(password="x", password_lifetime=-1.0) as server:
+        with pytest.raises(PermissionDenied):
+            await ProbeChannel.linked(server, MAIN, password="x")
+    async with serving(password="x", password_lifetime=60.0) as server, Probe.of(server, password="x"):
+        await server.wait_client()
+
+
+async def test_a_password_that_is_too_long_changes_nothing() -> None:
+    async with serving(password="x") as server:
+        with pytest.raises(InvalidValue):
+            server.set_password("y" * 61)
+        async with Probe.of(server, password="x"):
+            await server.wait_client()
+
+
+# Who may link what
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [(MAIN, 1), (DISPLAY, 1), (INPUTS, 1), (CURSOR, 1), (ChannelType.PLAYBACK, 0), (200, 0)]
+)
+async def test_a_channel_that_is_not_there_is_closed_without_a_byte(kind: int, number: int) -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        with pytest.raises(ConnectionError, match="closed the connection"):
+            await ProbeChannel.linked(server, kind, number, connection_id=probe.session_id)
+
+
+@pytest.mark.parametrize("session", [0, 1, 0xFFFFFFFF])
+async def test_another_session_is_not_known(session: int) -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        assert probe.session_id != session
+        with pytest.raises(BadConnectionId):
+            await ProbeChannel.linked(server, INPUTS, connection_id=session)
+
+
+async def test_the_session_of_a_client_that_left_is_not_known() -> None:
+    async with serving() as server:
+        async with Probe.of(server) as probe:
+            session = probe.session_id
+            client = await server.wait_client()
+        await client.wait_disconnected()
+        with pytest.raises(BadConnectionId):
+            await ProbeChannel.linked(server, INPUTS, connection_id=session)
+
+
+@pytest.mark.parametrize("kind", [MAIN, DISPLAY, INPUTS, CURSOR])
+async def test_a_channel_is_linked_once(kind: ChannelType) -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        with pytest.raises(ChannelNotAvailable):
+            await ProbeChannel.linked(server, kind, connection_id=probe.session_id)
+
+
+async def test_a_channel_that_left_may_come_again() -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        server.displays[0].fill((0, 0, 9, 9), "red")
+        await probe.display.close()
+        await client.expect(ChannelClosed(DISPLAY))
+        await probe.link(DISPLAY)
+        probe.display.send(display.Init(1, 0, 1, 0))
+        await client.expect(DisplayReady())
+        await client.synced()
+        await probe.shows(server.displays[0])
+        assert client.connected
+
+
+# One client or many
+
+
+async def test_a_new_client_replaces_the_one_before() -> None:
+    async with serving() as server, Probe.of(server) as first:
+        client = await server.wait_client()
+        async with Probe.of(server) as second:
+            await first.wait_end()
+            other = await server.wait_client()
+            assert server.clients == [other]
+            assert client.session_id != other.session_id == second.session_id
+            event = client.events[-1]
+            assert isinstance(event, Disconnected)
+            assert event.reason == "replaced by another client"
+            await other.synced()
+
+
+async def test_shared_clients_see_the_same() -> None:
+    async with serving(shared=True) as server:
+        shown = server.displays[0]
+        async with Probe.of(server) as first, Probe.of(server) as second:
+            clients = [await server.wait_client() for _ in range(2)]
+            assert server.clients == clients
+            shown.fill((3, 3, 300, 300), "orange")
+            async with Probe.of(server) as third:
+                clients.append(await server.wait_client())
+                shown.fill((30, 30, 300, 300), "purple")
+                for client, probe in zip(clients, (first, second, third), strict=True):
+                    await client.synced()
+                    assert probe.display.painter.primary.pixels == shown.screenshot().pixels
+            await clients[2].wait_disconnected()
+            assert server.clients == clients[:2]
+
+
+async def test_locks_go_to_every_client() -> None:
+    async with serving(shared=True) as server, Probe.of(server) as first, Probe.of(server) as second:
+        await second.inputs.take(inputs.Init)
+        first.inputs.send(inputs.KeyModifiers(4))
+        assert (await second.inputs.take(inputs.KeyModifiers)).modifiers == 4
+        assert not any(isinstance(message, inputs.KeyModifiers) for message in first.inputs.received)
+
+
+# Waiting for clients
+
+
+async def test_no_client_comes() -> None:
+    async with serving() as server:
+        with pytest.raises(ExpectationFailed, match=rf"no client came to spice://127.0.0.1:{server.port} within 0 s"):
+            await server.wait_client(timeout=0)
+
+
+async def test_waiting_for_the_main_channel_alone() -> None:
+    async with serving() as server:
+        waiting = asyncio.create_task(server.wait_client(ready=False))
+        channel = await ProbeChannel.linked(server, MAIN)
+        client = await waiting
+        assert client.events[0] == ChannelOpened(MAIN)
+        await channel.close()
+
+
+async def test_a_client_without_a_picture_is_not_ready_but_is_not_lost() -> None:
+    async with serving() as server:
+        async with Probe.of(server, channels=[INPUTS]) as probe:
+            with pytest.raises(ExpectationFailed):
+                await server.wait_client(timeout=0.01)
+            await probe.link(DISPLAY)
+            probe.display.send(display.Init(1, 0, 1, 0))
+            client = await server.wait_client()
+            assert client.session_id == probe.session_id
+
+
+async def test_a_client_without_a_picture_does_not_hide_one_that_has_it() -> None:
+    async with serving(shared=True) as server:
+        async with Probe.of(server, channels=[INPUTS]) as first, Probe.of(server) as second:
+            client = await server.wait_client()
+            assert client.session_id == second.session_id
+            client = await server.wait_client(ready=False)
+            assert client.session_id == first.session_id
+
+
+async def test_two_waiters_get_two_clients() -> None:
+    async with serving(shared=True) as server:
+        waiting = [asyncio.create_task(server.wait_client()) for _ in range(2)]
+        async with Probe.of(server), Probe.of(server):
+            first, second = await asyncio.gather(*waiting)
+            assert first is not second
+
+
+async def test_a_client_that_left_is_not_ready() -> None:
+    async with serving() as server:
+        async with Probe.of(server) as probe:
+            await probe.display.take(display.Mark)
+        async with Probe.of(server) as probe:
+            client = await server.wait_client()
+            assert client.session_id == probe.session_id
+
+
+async def test_a_client_that_left_can_still_be_looked_at() -> None:
+    async with serving() as server:
+        channel = await ProbeChannel.linked(server, MAIN)
+        channel.send(main.AttachChannels(), main.AttachChannels())
+        await channel.wait_end()
+        await channel.close()
+        client = await server.wait_client(ready=False)
+        assert [type(event) for event in client.events][-3:] == [Violation, ChannelClosed, Disconnected]
+
+
+# The end of clients
+
+
+async def test_a_violation_closes_its_channel_and_is_an_event() -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        probe.display.send(display.Init(1, 0, 1, 0))
+        event = await client.expect(Violation(DISPLAY, 0))
+        assert event.text == "display:0: a second display.Init(pixmap_cache_id=1, pixmap_cache_size=0, " + (
+            "glz_dictionary_id=1, glz_dictionary_window_size=0)"
+        )
+        await client.expect(ChannelClosed(DISPLAY))
+        await probe.display.wait_end()
+        assert client.connected
+        probe.inputs.send(inputs.KeyDown(0x1E))
+        await client.expect(KeyDown(0x1E))
+
+
+async def test_a_violation_on_main_ends_the_client() -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        probe.main.send_bytes(b"\xff\xff\0\0\0\0")
+        await client.expect(Violation(MAIN, 0))
+        await client.expect(Disconnected)
+        await probe.wait_end()
+
+
+async def test_a_client_without_main_is_gone() -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        await probe.main.close()
+        await client.wait_disconnected()
+        await probe.display.wait_end()
+        assert server.clients == []
+
+
+@pytest.mark.parametrize("abort", [True, False])
+async def test_a_client_that_leaves_is_told_once(abort: bool) -> None:
+    async with serving() as server:
+        async with Probe.of(server) as probe:
+            client = await server.wait_client()
+            await probe.close(abort=abort)
+            await client.wait_disconnected()
+        assert list(client.events).count(Disconnected()) == 1
+        assert client.events[-1] == Disconnected()
+
+
+async def test_the_test_can_disconnect_a_client() -> None:
+    async with serving() as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        client.disconnect("enough")
+        assert not client.connected
+        client.disconnect()
+        await probe.wait_end()
+        events = [event for event in client.events if isinstance(event, Disconnected)]
+        assert [event.reason for event in events] == ["enough"]
+
+
+async def test_keys_are_released_when_a_client_leaves() -> None:
+    async with serving() as server:
+        async with Probe.of(server) as probe:
+            client = await server.wait_client()
+            probe.inputs.send(inputs.KeyDown(0x1E), inputs.MousePress(1, 1))
+            await client.expect(KeyDown(0x1E))
+            async with asyncio.timeout(PATIENCE):
+                assert server.guest.keyboard.held
+        await client.wait_disconnected()
+        assert not server.guest.keyboard.held
