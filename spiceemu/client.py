@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
-from spiceemu.channels.events import Disconnected, Event, Synced
+from spiceemu.channels.events import ChannelClosed, Disconnected, Event, Synced
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, WrongState
 
@@ -57,7 +57,9 @@ class Client:
     def post(self, event: Event) -> None:
         """Add an event; the server calls this."""
         if isinstance(event, Synced):
-            self._awaited.get(event.mark, set()).discard((event.channel_type, event.channel_id))
+            for mark, waiting in self._awaited.items():
+                if mark <= event.mark:  # PINGs are answered in order, and the oldest may be forgotten
+                    waiting.discard((event.channel_type, event.channel_id))
             self._step.set()
             return
         if len(self.events) == MAX_EVENTS:
@@ -66,6 +68,7 @@ class Client:
         self._unread.append(event)
         if isinstance(event, Disconnected):
             self._ended.set()
+        if isinstance(event, Disconnected | ChannelClosed):
             self._step.set()
         self._news.set()
 
@@ -101,9 +104,11 @@ class Client:
         Events before it are passed over, so several calls check an order.
 
         :param timeout: seconds.
-        :raises ExpectationFailed: it did not come; the text shows what came instead.
+        :raises ExpectationFailed: it did not come; the text shows what came instead, events of its kind at the end.
         """
-        seen: deque[Event] = deque(maxlen=NEAR_MISSES)
+        kind = wanted if isinstance(wanted, type) else type(wanted)
+        others: deque[Event] = deque(maxlen=NEAR_MISSES)
+        near: deque[Event] = deque(maxlen=NEAR_MISSES)
         passed = 0
         try:
             async with asyncio.timeout(timeout):
@@ -112,11 +117,11 @@ class Client:
                     if _matches(wanted, event):
                         return event
                     passed += 1
-                    seen.append(event)
+                    (near if isinstance(event, kind) else others).append(event)
         except (TimeoutError, WrongState) as error:
             how = f"within {timeout:g} s" if isinstance(error, TimeoutError) else "before the client left"
-            shown = "".join(f"\n  {event}" for event in _nearest_last(wanted, seen)) or " nothing"
-            text = f"{_describe(wanted)} did not come {how}; of {passed} events passed over, the last were:{shown}"
+            shown = "".join(f"\n  {event}" for event in [*others, *near][-NEAR_MISSES:]) or " nothing"
+            text = f"{_describe(wanted)} did not come {how}; {passed} events were passed over, among them:{shown}"
             raise ExpectationFailed(text) from None
 
     async def synced(self, timeout: float = 10.0) -> None:
@@ -124,23 +129,24 @@ class Client:
 
         Every display and cursor channel is sent a PING behind all that is queued; this waits for the answers.
 
-        :raises ExpectationFailed: a channel did not answer in time.
+        :raises ExpectationFailed: a channel did not answer in time, or was closed before it did.
         """
+        if not self.connected:
+            raise ExpectationFailed(f"{self!r}: it left before it was in step")
         mark = next(self._marks)
         channels = self.session.mark(mark, asyncio.get_running_loop().time())
         self._awaited[mark] = waiting = {(channel.type, channel.id) for channel in channels}
         try:
             async with asyncio.timeout(timeout):
-                while waiting and self.connected:
+                while waiting and waiting <= self.session.channels.keys():
                     self._step.clear()
                     await self._step.wait()
         except TimeoutError:
-            names = ", ".join(sorted(f"{kind.name.lower()}:{number}" for kind, number in waiting))
-            raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s on {names}") from None
+            raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s on {_names(waiting)}") from None
         finally:
             del self._awaited[mark]
         if waiting:
-            raise ExpectationFailed(f"{self!r}: the client left before it was in step")
+            raise ExpectationFailed(f"{self!r}: it left before it was in step on {_names(waiting)}")
 
     # What a test may do to it
 
@@ -204,7 +210,5 @@ def _describe(wanted: Wanted) -> str:
     return wanted.__name__ if isinstance(wanted, type) else repr(wanted)
 
 
-def _nearest_last(wanted: Wanted, seen: deque[Event]) -> list[Event]:
-    """The events seen, those of the wanted kind at the end, where a reader looks."""
-    kind = wanted if isinstance(wanted, type) else type(wanted)
-    return sorted(seen, key=lambda event: isinstance(event, kind))
+def _names(channels: set[tuple[ChannelType, int]]) -> str:
+    return ", ".join(sorted(f"{kind.name.lower()}:{number}" for kind, number in channels))

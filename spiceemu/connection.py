@@ -1,9 +1,9 @@
 """One connection's bytes: the link, then a channel, and back-pressure both ways.
 
-The protocol is in the sans-IO layers; here are a transport, a clock and three rules. What is sent is written only while
+The protocol is in the sans-IO layers; here are a transport, a clock and four rules. What is sent is written only while
 the transport's own buffer is empty, large pictures in slices, so a slow client's data waits where it can still be
 merged. A client that makes us answer but does not read is not read from. A link that is not done by its deadline is
-dropped.
+dropped, TLS handshake and all. A connection that is closed ends soon, whether its client reads the rest or not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spiceemu.protocol.errors import RemoteError
+from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.link import LinkPolicy, LinkState, ServerLink
 
 if TYPE_CHECKING:
+    import ssl
+
     from spiceemu.channels.channel import Channel
     from spiceemu.protocol.link import Linked
 
@@ -28,6 +31,9 @@ JOIN_BELOW = 1 << 16
 
 MAX_UNSENT = 1 << 20
 """Bytes of answers that wait for a client before it is no longer read from."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds a connection may take to send its last bytes when it is closed."""
 
 log = logging.getLogger("spiceemu.connection")
 
@@ -78,43 +84,75 @@ class Connection(asyncio.Protocol):
     """A client's connection, from the first byte of its link to its end.
 
     :param home: the server.
-    :param secure: whether the connection is a TLS one.
+    :param tls: what a TLS connection begins with; None for a plain one.
     """
 
-    def __init__(self, home: Home, *, secure: bool) -> None:
+    def __init__(self, home: Home, *, tls: ssl.SSLContext | None = None) -> None:
         self.home = home
-        self.secure = secure
+        self.secure = tls is not None
         self.attachment: Attachment | None = None
         self.log: logging.LoggerAdapter[logging.Logger] | logging.Logger = log
         self._link: ServerLink | None = None
         self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle | None = None
+        self._tls = tls
+        self._handshake: asyncio.Task[asyncio.Transport | None] | None = None
+        self._early: list[bytes] = []  # came with the end of the handshake, before its task knew
         self._waiting: deque[bytes | memoryview] = deque()
         self._paused = False
         self._pump_due = False
         self._reason = ""
         self._loop = asyncio.get_running_loop()
-        self._closed = self._loop.create_future()
+        self._closed = asyncio.Event()
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the link."""
+        """Begin the link, or the TLS handshake before it."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        # asyncio's TLS transport takes a limit of 0 for a buffer that is always full.
-        transport.set_write_buffer_limits(high=1 if self.secure else 0)
+        transport.set_write_buffer_limits(high=0)
         self._link = ServerLink(self.home.policy, secure=self.secure, now=self._loop.time())
         self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
         self.log = ConnectionLogger(log, {"peer": _peer_name(transport)})
         self.log.debug("connected%s", " over TLS" if self.secure else "")
         self.home.connection_began(self)
+        if self._tls is not None and not transport.is_closing():
+            # Not by asyncio's TLS servers: they own a connection until its handshake is done, so that it could be
+            # neither counted nor closed.
+            handshake = self._loop.start_tls(
+                transport,
+                self,
+                self._tls,
+                server_side=True,
+                ssl_handshake_timeout=LINK_TIMEOUT,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT,
+            )
+            self._handshake = self._loop.create_task(handshake)
+            self._handshake.add_done_callback(self._end_handshake)
+
+    def _end_handshake(self, handshake: asyncio.Task[asyncio.Transport | None]) -> None:
+        self._handshake = None
+        if handshake.cancelled() or handshake.exception() is not None:
+            error = None if handshake.cancelled() else handshake.exception()
+            self.connection_lost(error if isinstance(error, Exception) else None)  # asyncio says so only sometimes
+        elif not self._closed.is_set():
+            transport = handshake.result()
+            assert transport is not None
+            self._transport = transport
+            # asyncio's TLS transport takes a limit of 0 for a buffer that is always full.
+            transport.set_write_buffer_limits(high=1)
+            early, self._early = self._early, []
+            for data in early:
+                self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the link or of the channel."""
         if self._transport.is_closing():
             return
-        if self._link is not None:
+        if self._handshake is not None:
+            self._early.append(data)
+        elif self._link is not None:
             self._receive_link(data)
         else:
             self._receive_messages(data)
@@ -123,6 +161,7 @@ class Connection(asyncio.Protocol):
         """Close our side as well; SPICE has no half-open connections."""
         if self._link is not None:
             self._link.receive_eof()
+        self.close()
 
     def pause_writing(self) -> None:
         """Wait until the socket takes more."""
@@ -135,17 +174,19 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the session, or note why there never was one."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
         if self._deadline is not None:
             self._deadline.cancel()
+        self._waiting.clear()
+        self.home.connection_ended(self)
         reason = self._reason or (str(exc) if exc else "")
         if self.attachment is not None:
             self.attachment.closed(reason)
         else:
             failure = self._link.failure if self._link else None
             self.log.info("left before the link was done: %s", reason or failure or "no reason")
-        self._waiting.clear()
-        self.home.connection_ended(self)
-        self._closed.set_result(None)
 
     # Link
 
@@ -158,7 +199,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
         if link.state is LinkState.CLOSED:
             self.log.warning("link refused: %s", link.failure)
-            self._transport.close()
+            self.close(str(link.failure))
         elif link.linked is not None:
             self._become_channel(link.linked)
 
@@ -178,7 +219,7 @@ class Connection(asyncio.Protocol):
             self._link.check_time(self._loop.time() + self._loop_resolution)
             if self._link.state is LinkState.CLOSED:
                 self.log.warning("%s", self._link.failure)
-                self._transport.abort()
+                self.abort(str(self._link.failure))
 
     _loop_resolution = 0.01  # asyncio may call a little early
 
@@ -220,16 +261,16 @@ class Connection(asyncio.Protocol):
 
     def pump(self) -> None:
         """Write while the transport's buffer is empty and the channel has something."""
-        if self.attachment is None:
+        if self.attachment is None or self._transport.is_closing():
             return
-        transport, channel = self._transport, self.attachment.channel
-        while not self._paused and not transport.is_closing():
-            if not self._waiting:
-                buffers = channel.data_to_send()
-                if not buffers:
-                    break
-                self._waiting.extend(_writes(buffers, join=not self.secure))
-            transport.write(self._waiting.popleft())
+        channel = self.attachment.channel
+        if not self._waiting and not self._paused:
+            self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
+        more = bool(self._waiting)
+        while self._waiting and not self._paused:
+            self._transport.write(self._waiting.popleft())
+        if more and not self._paused:
+            self.wake()  # for what the channel has besides: in the loop's next turn, so that others have theirs
         self._limit_reading(channel)
 
     def _limit_reading(self, channel: Channel) -> None:
@@ -241,17 +282,26 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self, reason: str = "") -> None:
-        """Close after what is written has gone out."""
+        """Close after what is written has gone out, or ``CLOSE_TIMEOUT`` has passed."""
+        if self._handshake is not None:
+            self.abort(reason)
+        elif not self._transport.is_closing():  # asyncio's TLS transport cannot be aborted any more if closed twice
+            self._reason = reason
+            self._transport.close()
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._deadline = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+
+    def abort(self, reason: str = "") -> None:
+        """Close at once, whatever is still to be sent."""
         self._reason = self._reason or reason
-        self._transport.close()
+        self._transport.abort()
+        if self._handshake is not None:
+            self._handshake.cancel()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
-        await self._closed
-
-    def abort(self) -> None:
-        """Close at once, whatever is still to be sent."""
-        self._transport.abort()
+        await self._closed.wait()
 
 
 def _writes(buffers: list[bytes], *, join: bool) -> list[bytes | memoryview]:

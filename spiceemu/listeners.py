@@ -16,6 +16,9 @@ BACKLOG = 128
 
 MAX_PORT = 65535
 
+AF_UNIX = getattr(socket, "AF_UNIX", None)
+"""The family of unix sockets, where there are any."""
+
 WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach a server bound to all
 
 
@@ -65,9 +68,9 @@ def listen_unix(path: str) -> socket.socket:
 
     :raises AddressUnavailable: naming the path and why.
     """
-    if not hasattr(socket, "AF_UNIX"):
+    if AF_UNIX is None:
         raise AddressUnavailable(f"cannot listen on {path}: this system has no unix sockets")
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made = socket.socket(AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
         made.bind(path)
@@ -86,7 +89,9 @@ def _remove_stale(path: str) -> None:
             return
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    assert AF_UNIX is not None
+    with socket.socket(AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # or it would wait for a server that accepts nobody
         try:
             probe.connect(path)
         except ConnectionRefusedError:
@@ -103,7 +108,7 @@ def close_all(sockets: list[socket.socket]) -> None:
 def remove_files(sockets: list[socket.socket]) -> None:
     """Remove the files of the unix sockets among these; one that is closed no longer knows its file."""
     for each in sockets:
-        if hasattr(socket, "AF_UNIX") and each.family == socket.AF_UNIX and each.fileno() >= 0:
+        if each.family == AF_UNIX and each.fileno() >= 0:
             path = each.getsockname()
             if path and os.path.exists(path):
                 os.unlink(path)

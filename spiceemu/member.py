@@ -6,7 +6,6 @@ Here the sans-IO session meets the connections: bytes go in, and events come out
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -31,17 +30,19 @@ class Member:
     """A client of the server with its session and connections.
 
     :param session: the sans-IO side.
+    :param news: called when the client has become ready.
     :param forget: called when the client is gone.
     """
 
-    def __init__(self, session: Session, forget: Callable[[Member], None]) -> None:
+    def __init__(self, session: Session, *, news: Callable[[], None], forget: Callable[[Member], None]) -> None:
         self.session = session
         self.connections: list[Connection] = []
-        self.ready = asyncio.Event()
-        """Set when the first display channel is ready, or the client is gone."""
+        self.ready = False
+        """Whether a display channel has been ready."""
         self.label = f"{session.id:08x}"
         self.client = Client(session, self.disconnect)
         self.log = ConnectionLogger(log, {"session": self.label})
+        self._news = news
         self._forget = forget
         self.ended = False
 
@@ -55,9 +56,10 @@ class Member:
     def post(self, event: Event) -> None:
         """Hand an event to the client."""
         self.log.debug("%s", event)
-        if isinstance(event, DisplayReady):
-            self.ready.set()
         self.client.post(event)
+        if isinstance(event, DisplayReady):
+            self.ready = True
+            self._news()
 
     def disconnect(self, reason: str) -> None:
         """Close all connections; the client is gone at once as far as the server is concerned."""
@@ -72,7 +74,6 @@ class Member:
             self.session.close()
             self.log.info("client gone: %s", reason or "it left")
             self.post(Disconnected(reason))
-            self.ready.set()
             self._forget(self)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +21,6 @@ from spiceemu.connection import Connection
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
-from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.ticket import Password, system_random
 
 if TYPE_CHECKING:
@@ -37,14 +37,19 @@ if TYPE_CHECKING:
 
 DEFAULT_SIZE = (1024, 768)
 
-CLOSE_TIMEOUT = 2.0
-"""Seconds a connection may take to send its last bytes when the server closes."""
+MAX_DISPLAYS = 256
+"""Displays of a server: a channel's id has eight bits."""
 
 TICK = 0.5
 """Seconds between looks at the channels' deadlines."""
 
 MAX_UNLINKED = 1024
 """Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
+
+MAX_ARRIVALS = 100
+"""Clients that nobody has waited for yet and are remembered, gone or not; beyond that the oldest are forgotten."""
+
+COMPRESSIONS = ("auto", "lz", "off")
 
 log = logging.getLogger("spiceemu.server")
 
@@ -95,8 +100,9 @@ class SpiceServer:
             raise InvalidValue("tls_port needs tls=, an SSL context; spiceemu.tls.server_context makes one")
         if port is None and tls_port is None and unix_path is None and not sockets:
             raise InvalidValue("nothing to listen on: give port, tls_port or unix_path")
-        if not displays:
-            raise InvalidValue("a server has at least one display")
+        if compression not in COMPRESSIONS:
+            raise InvalidValue(f"no compression is called {compression!r}; there are {', '.join(COMPRESSIONS)}")
+        _check_displays(displays)
         self.host = host
         self.port = port
         """The plain port; the real one once the server listens."""
@@ -118,7 +124,8 @@ class SpiceServer:
         self._members: dict[int, Member] = {}
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
-        self._arrivals: asyncio.Queue[Member] = asyncio.Queue()
+        self._arrivals: deque[Member] = deque(maxlen=MAX_ARRIVALS)
+        self._news = asyncio.Event()  # of arrivals
         self._ticker: asyncio.TimerHandle | None = None
         self._password_lifetime = password_lifetime
         self._policy = ServerPolicy(
@@ -179,7 +186,7 @@ class SpiceServer:
         try:
             if not plain and self.port is not None:
                 plain = listeners.listen_tcp(self.host, self.port)
-            if plain:
+            if plain and plain[0].family != listeners.AF_UNIX:
                 self.port = plain[0].getsockname()[1]
             if self.tls_port is not None:
                 secure = listeners.listen_tcp(self.host, self.tls_port)
@@ -191,17 +198,9 @@ class SpiceServer:
             raise
         self._sockets = plain + secure
         for each in plain:
-            self._servers.append(await loop.create_server(partial(Connection, self, secure=False), sock=each))
+            self._servers.append(await loop.create_server(partial(Connection, self), sock=each))
         for each in secure:
-            self._servers.append(
-                await loop.create_server(
-                    partial(Connection, self, secure=True),
-                    sock=each,
-                    ssl=self._tls,
-                    ssl_handshake_timeout=LINK_TIMEOUT,
-                    ssl_shutdown_timeout=CLOSE_TIMEOUT,
-                )
-            )
+            self._servers.append(await loop.create_server(partial(Connection, self, tls=self._tls), sock=each))
         self._warn_if_open()
         self._tick()
 
@@ -219,16 +218,10 @@ class SpiceServer:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
-        connections = list(self._open)
-        for connection in connections:
+        for connection in list(self._open):
             connection.close("the server closes")
-        if connections:
-            await asyncio.wait(
-                [asyncio.ensure_future(each.wait_closed()) for each in connections], timeout=CLOSE_TIMEOUT
-            )
-            for connection in list(self._open):
-                connection.abort()
-                await connection.wait_closed()
+        while self._open:
+            await next(iter(self._open)).wait_closed()
         listeners.close_all(self._sockets)
         self._sockets = []
         if self._guest is not None:
@@ -247,17 +240,19 @@ class SpiceServer:
         """Wait for the next client that no earlier call returned.
 
         :param timeout: seconds; None waits for ever.
-        :param ready: wait until its first display channel has taken the picture; else only for its main channel.
+        :param ready: wait for one whose first display channel is ready, and that is still there. Else its main channel
+            is enough, and a client that has left by now can be looked at as well.
         :raises ExpectationFailed: none came in time.
         """
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    member = await self._arrivals.get()
-                    if ready:
-                        await member.ready.wait()
-                    if member.client.connected or not ready:
-                        return member.client
+                    for member in self._arrivals:
+                        if not ready or (member.ready and member.client.connected):
+                            self._arrivals.remove(member)
+                            return member.client
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
             raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s") from None
 
@@ -292,7 +287,9 @@ class SpiceServer:
     def connection_began(self, connection: Connection) -> None:
         """Count a connection, or close it because the links of too many are not done."""
         self._open.add(connection)
-        if len(self._unlinked) >= MAX_UNLINKED:
+        if not self._servers:
+            connection.close("the server closes")  # accepted in its last moment
+        elif len(self._unlinked) >= MAX_UNLINKED:
             connection.close(f"the links of {MAX_UNLINKED} others are not done")
         else:
             self._unlinked.add(connection)
@@ -317,9 +314,10 @@ class SpiceServer:
             compression=self._compression,
             now=now,
         )
-        member = self._members[session_id] = Member(session, self._forget)
+        member = self._members[session_id] = Member(session, news=self._news.set, forget=self._forget)
         self.clients.append(member.client)
-        self._arrivals.put_nowait(member)
+        self._arrivals.append(member)
+        self._news.set()
         return member
 
     def _forget(self, member: Member) -> None:
@@ -334,3 +332,14 @@ class SpiceServer:
         for connection in list(self._open):
             connection.check_time(loop.time())
         self._ticker = loop.call_later(TICK, self._tick)
+
+
+def _check_displays(sizes: Sequence[tuple[int, int]]) -> None:
+    """Refuse displays that the guest could not have; it is only made when it is needed."""
+    if not 1 <= len(sizes) <= MAX_DISPLAYS:
+        raise InvalidValue(f"a server has 1 to {MAX_DISPLAYS} displays, not {len(sizes)}")
+    if any(size != DEFAULT_SIZE for size in sizes):
+        from spiceemu.guest.surface import check_size
+
+        for width, height in sizes:
+            check_size(width, height)

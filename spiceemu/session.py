@@ -112,6 +112,9 @@ class Session:
         if mode != self.mouse_mode:
             self.mouse_mode = MouseMode(mode)
             self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
+            for channel in self.channels.values():
+                if isinstance(channel, CursorChannel):
+                    channel.set_mouse_mode(mode)
 
     def set_agent_connected(self, connected: bool) -> None:
         """Let the guest's agent leave this client, or come back to it.
@@ -149,7 +152,7 @@ class Session:
                 shown = self.guest.displays[linked.request.channel_id]
                 return DisplayChannel(linked, wake, shown=shown, compression=self._compression, now=now)
             case ChannelType.CURSOR:
-                return CursorChannel(linked, wake, shown=self.guest.cursor)
+                return CursorChannel(linked, wake, shown=self.guest.cursor, mouse_mode=self.mouse_mode)
             case ChannelType.INPUTS:
                 if not linked.request.secure:
                     self.main.notify("keyboard channel is insecure", now)

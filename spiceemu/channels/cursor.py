@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.channel import AckWindow, Channel
-from spiceemu.guest.cursor import CursorChange, CursorShape, CursorShapeChanged, GuestCursor
+from spiceemu.guest.cursor import CursorChange, CursorMoved, CursorShape, CursorShapeChanged, GuestCursor
 from spiceemu.protocol import base, cursor
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.enums import CursorFlags
+from spiceemu.protocol.enums import CursorFlags, MouseMode
 from spiceemu.protocol.types import CursorHeader, Point16
 
 if TYPE_CHECKING:
@@ -30,13 +30,17 @@ class CursorChannel(Channel):
     """Shows the guest's cursor to one client.
 
     :param shown: the cursor; observed until :meth:`close`.
+    :param mouse_mode: who moves the pointer (``MouseMode``).
     """
 
     type = ChannelType.CURSOR
 
-    def __init__(self, linked: Linked, wake: Callable[[], None], *, shown: GuestCursor) -> None:
+    def __init__(
+        self, linked: Linked, wake: Callable[[], None], *, shown: GuestCursor, mouse_mode: int = MouseMode.SERVER
+    ) -> None:
         super().__init__(linked, wake)
         self.cursor = shown
+        self._follows = mouse_mode == MouseMode.SERVER
         self._cached: OrderedDict[int, None] = OrderedDict()
         self._shape_due = False
         self._place_due = False
@@ -57,8 +61,16 @@ class CursorChannel(Channel):
     def _on_change(self, change: CursorChange) -> None:
         if isinstance(change, CursorShapeChanged):
             self._shape_due = True
-        else:
+        elif isinstance(change, CursorMoved):
             self._place_due = True
+        self.wake()
+
+    def set_mouse_mode(self, mode: int) -> None:
+        """Tell who moves the pointer (``MouseMode``).
+
+        In client mode the client draws the cursor at its own pointer, and is told no places (cursor-channel.cpp).
+        """
+        self._follows = mode == MouseMode.SERVER
         self.wake()
 
     def set_trail(self, length: int, frequency: int) -> None:
@@ -98,15 +110,18 @@ class CursorChannel(Channel):
         assert self.window is not None
         if not self.window.is_open:
             return
-        visible = self.cursor.visible
-        if self._shape_due or (visible and not self._shown):
-            self.send(cursor.Set(self._position(), visible, self._picture()))
-        elif self._shown and not visible:
+        if self.cursor.visible:
+            if self._shape_due or not self._shown:
+                self.send(cursor.Set(self._position(), True, self._picture()))
+            # After a SET as well: spice-gtk takes the place from MOVE alone.
+            if self._place_due and self._follows:
+                self.send(cursor.Move(self._position()))
+                self._place_due = False
+            self._shape_due = False
+        elif self._shown:
+            # Picture and place wait until it shows again: spice-gtk shows every picture that it is sent.
             self.send(cursor.Hide())
-        elif self._place_due and visible:
-            self.send(cursor.Move(self._position()))
-        self._shown = visible
-        self._shape_due = self._place_due = False
+        self._shown = self.cursor.visible
         marks, self._marks = self._marks, []
         for mark, now in marks:
             self.ping(now, mark=mark)

@@ -120,10 +120,10 @@ class Canvas:
             self.floating.hide()
 
 
-def gradient(box: Rect, top: int, bottom: int, *, most: int = 256) -> Iterator[tuple[Rect, int]]:
-    """Cut a box into bands whose colours go from one to another: no more than colours differ, and at most so many."""
+def gradient(box: Rect, top: int, bottom: int) -> Iterator[tuple[Rect, int]]:
+    """Cut a box into bands whose colours go from one to another: as few as can be without a visible step."""
     channels = [(top >> shift & 0xFF, bottom >> shift & 0xFF) for shift in (16, 8, 0)]
-    bands = max(1, min(most, box.height, max(abs(last - first) for first, last in channels)))
+    bands = max(1, min(box.height, max(abs(last - first) for first, last in channels)))
     for band in range(bands):
         y, end = box.height * band // bands, box.height * (band + 1) // bands
         red, green, blue = (first + (last - first) * band // max(bands - 1, 1) for first, last in channels)
@@ -152,11 +152,17 @@ def outside(box: Rect, hole: Rect) -> list[Rect]:
     return [part for part in parts if not part.is_empty]
 
 
-def rounded(box: Rect, radius: int, *, left: bool = True, right: bool = True, bottom: bool = True) -> Iterator[Rect]:
-    """Cut a box into rows that leave out its corners: those at the top, and at the bottom if asked for."""
+def rounded(
+    box: Rect, radius: int, unit: int, *, left: bool = True, right: bool = True, bottom: bool = True
+) -> Iterator[Rect]:
+    """Cut a box into rows that leave out some of its corners.
+
+    :param unit: size of the steps in pixels: larger corners are as coarse as larger letters, and take no more rows.
+    """
     radius = min(radius, box.width // 2, box.height // 2)
     y = box.y
-    for inset, rows in _corner(radius):
+    for inset, rows in _corner(radius // unit):
+        inset, rows = inset * unit, rows * unit
         x, width = box.x + inset * left, box.width - inset * (left + right)
         yield Rect(x, y, width, rows)
         if bottom:

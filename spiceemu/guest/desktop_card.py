@@ -108,7 +108,7 @@ def _sunset(picture: Rect, unit: int) -> Iterator[tuple[Rect, int]]:
     """What is in the picture, from the back to the front; some of it reaches over the edges."""
     horizon = picture.y + picture.height * 2 // 3
     sky = Rect(picture.x, picture.y, picture.width, horizon - picture.y)
-    for band, color in gradient(sky, _DUSK, _GLOW, most=24):
+    for band, color in gradient(sky, _DUSK, _GLOW):
         yield band, color
     sun = picture.x + picture.width * 3 // 5, horizon - picture.height // 7
     for row in disc(*sun, picture.height // 5, step=unit):
@@ -119,7 +119,7 @@ def _sunset(picture: Rect, unit: int) -> Iterator[tuple[Rect, int]]:
             half = (y + unit) * 3 // 2
             yield Rect(x - half, horizon - height + y, 2 * half, unit), color
     sea = Rect(picture.x, horizon, picture.width, picture.bottom - horizon)
-    for band, color in gradient(sea, _SEA_TOP, _SEA_BOTTOM, most=12):
+    for band, color in gradient(sea, _SEA_TOP, _SEA_BOTTOM):
         yield band, color
     for ripple in range(5):
         half = picture.width // (5 + 2 * ripple)

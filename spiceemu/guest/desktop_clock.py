@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spiceemu.guest.desktop_look import AMBER, BAR, MUTED, PANEL, ROSE, TEAL, UNLIT
-from spiceemu.guest.desktop_widgets import Panel, Shapes, TextView
+from spiceemu.guest.desktop_widgets import Panel, Shapes, TextView, fit
 from spiceemu.guest.geometry import Rect
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ class Bar(Panel):
         while len(right) > 1 and len(left) + 2 + len("   ".join(right)) > self._text.columns:
             del right[0]
         words = "   ".join(right)
-        self._text.show(
-            [left[: max(self._text.columns - len(words) - 2, 0)].ljust(self._text.columns - len(words)) + words]
-        )
+        room = self._text.columns - len(words)
+        self._text.show([fit(left, max(room - 2, 0)).ljust(room) + words])
 
 
 class ClockPanel(Panel):
@@ -83,7 +82,7 @@ class ClockPanel(Panel):
         room = Rect(inside.x, inside.y, inside.width, day.y - look.pad // 2 - inside.y)
         self._height = min(room.height, room.width * 100 // 455)
         self._width = self._height * 55 // 100
-        self._thick = max(self._height // 8, 2)
+        self._thick = max(self._height // 9, 2)
         self._space = max(self._height // 7, 2)
         total = 6 * self._width + 2 * self._thick + 7 * self._space
         self._x = room.x + (room.width - total) // 2
@@ -115,7 +114,7 @@ class ClockPanel(Panel):
     def _segments(self, x: int) -> dict[str, Rect]:
         """The seven segments of a digit whose left edge is at x."""
         y, width, height, thick = self._y, self._width, self._height, self._thick
-        gap, notch = max(thick // 6, 1), thick // 2
+        gap, notch = max(thick // 10, 1), thick // 3
         half = (height - thick) // 2
         right, middle, bottom = x + width - thick, y + half, y + height - thick
         upper = (y + thick + gap, half - thick - 2 * gap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from spiceemu.guest.geometry import Rect
 from spiceemu.guest.text import load_font
@@ -113,9 +113,10 @@ _LINES: Final = {
     "clipboard": Wish(least=2, best=10, rank=5),
 }
 
-_ONE: Final = (tuple(_LINES),)
-_TWO: Final = (("note", "clients", FREE), ("clock", "pointer", "keyboard", "clipboard"))
-_THREE: Final = (("note", FREE), ("clients", "clipboard"), ("clock", "pointer", "keyboard"))
+Columns: TypeAlias = tuple[tuple[str, ...], ...]
+_ONE: Final[Columns] = (tuple(_LINES),)
+_TWO: Final[Columns] = (("note", "clients", FREE), ("clock", "pointer", "keyboard", "clipboard"))
+_THREE: Final[Columns] = (("note", FREE), ("clients", "clipboard"), ("clock", "pointer", "keyboard"))
 
 
 class Layout(NamedTuple):

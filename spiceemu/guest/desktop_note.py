@@ -45,7 +45,7 @@ class NotePanel(Panel):
         box, look, font = self.box, self.look, self.look.detail
         draw_box(self.canvas, box, look, PAPER, PAPER_EDGE)
         bar = Rect(box.x + look.scale, box.y + look.scale, box.width - 2 * look.scale, font.height + look.pad)
-        self.canvas.fill_all(rounded(bar, look.radius - look.scale, bottom=False), PAPER_BAR)
+        self.canvas.fill_all(rounded(bar, look.radius - look.scale, look.scale, bottom=False), PAPER_BAR)
         self.canvas.text((box.x + look.pad, bar.y + look.pad // 2), self.title, font, PAPER_INK, PAPER_BAR)
         right, margin = bar.right - look.pad // 2, look.pad // 4
         for label, action in (("Clear", self.state.note.clear), ("Paste", self._paste), ("Copy", self._copy)):

@@ -8,7 +8,6 @@ from spiceemu.guest.clipboard import CLIPBOARD, Owner
 from spiceemu.guest.desktop_look import AZURE, MUTED, PANEL, TEAL, UNLIT
 from spiceemu.guest.desktop_widgets import Panel, Shapes, TextView, wrap
 from spiceemu.guest.geometry import Rect
-from spiceemu.guest.keymap import UNKNOWN
 from spiceemu.protocol.enums import KeyboardModifierFlags
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ _LOCKS: Final = {
     "Caps": KeyboardModifierFlags.CAPS_LOCK,
     "Scroll": KeyboardModifierFlags.SCROLL_LOCK,
 }
+_OWNERS: Final = {Owner.NOBODY: "empty", Owner.CLIENT: "of the client", Owner.GUEST: "of this desktop"}
 _NOTHING: Final = "\N{EN DASH}"
 
 _LABELS: Final = 6
@@ -55,13 +55,13 @@ class KeyboardPanel(Panel):
     def refresh(self) -> None:
         """Draw what changed since the last time."""
         keyboard, event = self.state.guest.keyboard, self.state.last_key
-        last = ""
+        last = _NOTHING
         if event is not None:
             last = f"{event.scancode:#04x}  {event.name}"
             if event.character and event.character.isprintable() and event.character != event.name:
                 last += f"  {event.character!r}"
-        held = " + ".join(self.state.key_names.get(code, UNKNOWN) for code in sorted(keyboard.held)) or _NOTHING
-        self._values.show([last or _NOTHING, held])
+        held = " + ".join(map(keyboard.keymap.name_of, sorted(keyboard.held)))
+        self._values.show([last, held or _NOTHING])
         self._lights.show([(box, TEAL if keyboard.locks & lock else UNLIT) for box, lock in self._lamps])
 
 
@@ -80,18 +80,14 @@ class ClipboardPanel(Panel):
     def refresh(self) -> None:
         """Draw what changed since the last time."""
         clipboard = self.state.guest.clipboard
-        owner = clipboard.owner_of(CLIPBOARD)
-        data = clipboard.data_of(CLIPBOARD)
-        if owner is Owner.NOBODY:
-            who, text = "empty", ""
-        else:
-            text = "(no text)" if data is None else data[:MAX_PREVIEW].decode("utf-8", "replace")
-            who = "of the client" if owner is Owner.CLIENT else "of this desktop"
-            size = "" if data is None else f"{len(data)} bytes "
-            if len(size + who) <= self._owner.columns:
-                who = size + who
+        who, data = _OWNERS[clipboard.owner_of(CLIPBOARD)], clipboard.data_of(CLIPBOARD)
+        if data is not None:
+            size = f"{len(data)} bytes "
+            who = size + who if len(size + who) <= self._owner.columns else who
         self._owner.show([who.rjust(self._owner.columns)])
-        self._text.show([text[start:end].replace("\t", " ") for start, end in wrap(text, self._text.columns)])
+        text = (data or b"")[:MAX_PREVIEW].decode("utf-8", "replace")
+        text = "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+        self._text.show([text[start:end] for start, end in wrap(text, self._text.columns)])
 
 
 class ClientsPanel(Panel):

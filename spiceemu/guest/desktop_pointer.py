@@ -9,7 +9,8 @@ from spiceemu.guest.desktop_look import AMBER, AZURE, INK, PANEL, SUNKEN, UNLIT
 from spiceemu.guest.desktop_state import BUTTON_COLORS
 from spiceemu.guest.desktop_widgets import Panel, Shapes, TextView, shrink
 from spiceemu.guest.geometry import Rect
-from spiceemu.protocol.enums import MouseButton, MouseButtonMask
+from spiceemu.guest.pointer import BUTTONS
+from spiceemu.protocol.enums import MouseButton
 
 if TYPE_CHECKING:
     from spiceemu.guest.desktop_canvas import Canvas
@@ -23,17 +24,13 @@ _KEYS: Final = 0x5C7199
 
 
 class PointerPanel(Panel):
-    """The screen made small with the last places of the pointer, and the mouse with its buttons.
-
-    :param screen: what the map shows, in pixels of the display.
-    """
+    """The screen made small with the last places of the pointer, and the mouse with its buttons."""
 
     title = "Pointer"
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State, screen: Rect) -> None:
+    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
         super().__init__(canvas, box, look, state)
-        self._screen = screen
-        inside = self.draw_frame()
+        inside, screen = self.draw_frame(), state.screen
         mouse_width = min(inside.height * 3 // 5, inside.width // 4)
         room = Rect(inside.x, inside.y, inside.width - mouse_width - look.pad, inside.height)
         width = min(room.width, max(room.height * screen.width // screen.height, 1))
@@ -77,42 +74,36 @@ class PointerPanel(Panel):
         return [(box.intersection(area), color) for box, color in shapes]
 
     def _on_map(self, x: int, y: int) -> tuple[int, int]:
-        area, screen = self._map, self._screen
+        area, screen = self._map, self.state.screen
         return (
             area.x + (x - screen.x) * area.width // screen.width,
             area.y + (y - screen.y) * area.height // screen.height,
         )
 
     def _mouse_shapes(self) -> list[Shape]:
-        box, unit = self._mouse, self.look.scale
-        down, wheel = self.state.guest.pointer.buttons, self.state.wheel_lit
-        radius = box.width // 2
-        shapes: list[Shape] = [(part, _BODY) for part in rounded(box, radius)]
-        high, half = box.height * 2 // 5, (box.width - 2 * unit) // 2
-
-        def color_of(button: MouseButton, mask: MouseButtonMask, unlit: int) -> int:
-            return BUTTON_COLORS.get(button, AZURE) if down & mask else unlit
-
+        box, unit, wheel = self._mouse, self.look.scale, self.state.wheel_lit
+        radius, high, half = box.width // 2, box.height * 2 // 5, (box.width - 2 * unit) // 2
         left = Rect(box.x, box.y, half, high)
-        color = color_of(MouseButton.LEFT, MouseButtonMask.LEFT, _KEYS)
-        shapes += [(part, color) for part in rounded(left, radius, right=False, bottom=False)]
         right = Rect(box.right - half, box.y, half, high)
-        color = color_of(MouseButton.RIGHT, MouseButtonMask.RIGHT, _KEYS)
-        shapes += [(part, color) for part in rounded(right, radius, left=False, bottom=False)]
-        for step, (button, mask) in enumerate(
-            ((MouseButton.SIDE, MouseButtonMask.SIDE), (MouseButton.EXTRA, MouseButtonMask.EXTRA))
-        ):
-            thumb = Rect(box.x, box.y + high + (2 + 7 * step) * unit, 4 * unit, 6 * unit)
-            shapes.append((thumb, color_of(button, mask, _KEYS)))
         slot = _centered(Rect(box.x, box.y + high // 5, box.width, high * 4 // 5), 12 * unit, high * 7 // 10)
-        shapes += [(part, PANEL) for part in rounded(slot, 4 * unit)]
-        wheel_box = shrink(slot, 2 * unit)
-        color = color_of(MouseButton.MIDDLE, MouseButtonMask.MIDDLE, _BODY)
-        upper = Rect(wheel_box.x, wheel_box.y, wheel_box.width, wheel_box.height // 2)
-        lower = Rect(upper.x, upper.bottom, upper.width, wheel_box.height - upper.height)
-        shapes.append((upper, AMBER if wheel == MouseButton.UP else color))
-        shapes.append((lower, AMBER if wheel == MouseButton.DOWN else color))
-        return shapes
+        up = shrink(slot, 2 * unit)
+        up = up._replace(height=up.height // 2)
+        thumb = Rect(box.x, left.bottom + 2 * unit, 4 * unit, 6 * unit)
+        left_color, right_color = self._color(MouseButton.LEFT, _KEYS), self._color(MouseButton.RIGHT, _KEYS)
+        middle = self._color(MouseButton.MIDDLE, _BODY)
+        return [
+            *((part, _BODY) for part in rounded(box, radius, unit)),
+            *((part, left_color) for part in rounded(left, radius, unit, right=False, bottom=False)),
+            *((part, right_color) for part in rounded(right, radius, unit, left=False, bottom=False)),
+            (thumb, self._color(MouseButton.SIDE, _KEYS)),
+            (thumb.translate(0, 8 * unit), self._color(MouseButton.EXTRA, _KEYS)),
+            *((part, PANEL) for part in rounded(slot, 4 * unit, unit)),
+            (up, AMBER if wheel == MouseButton.UP else middle),
+            (up.translate(0, up.height), AMBER if wheel == MouseButton.DOWN else middle),
+        ]
+
+    def _color(self, button: MouseButton, unlit: int) -> int:
+        return BUTTON_COLORS.get(button, AZURE) if self.state.guest.pointer.buttons & BUTTONS[button] else unlit
 
 
 def _centered(box: Rect, width: int, height: int) -> Rect:

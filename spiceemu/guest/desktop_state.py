@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from spiceemu.guest.geometry import Rect
     from spiceemu.guest.keyboard import KeyEvent
     from spiceemu.guest.machine import Guest
     from spiceemu.guest.pointer import PointerEvent
@@ -100,12 +101,12 @@ class State:
     """Everything that the panels show and the guest does not keep."""
 
     guest: Guest
+    screen: Rect
+    """The part of the display that the panels are on, in its pixels."""
     now: datetime | None = None
     clients: Sequence[ClientInfo] = ()
     note: NoteText = field(default_factory=lambda: NoteText(WELCOME))
     last_key: KeyEvent | None = None
-    key_names: dict[int, str] = field(default_factory=dict)
-    """Of the keys that are down."""
     dots: deque[Dot] = field(default_factory=lambda: deque(maxlen=MAX_DOTS))
     wheel_turns: int = 0
     """Steps of the wheel away from the user, less those the other way."""
@@ -116,9 +117,6 @@ class State:
         """Note a key."""
         if event.pressed:
             self.last_key = event
-            self.key_names[event.scancode] = event.name
-        else:
-            self.key_names.pop(event.scancode, None)
 
     def on_pointer(self, event: PointerEvent) -> None:
         """Note what the mouse did."""

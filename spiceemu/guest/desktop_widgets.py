@@ -12,7 +12,7 @@ from spiceemu.guest.desktop_look import INK, MUTED, PANEL, PANEL_EDGE, SHADOW, T
 from spiceemu.guest.geometry import Rect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from spiceemu.guest.desktop_canvas import Canvas
     from spiceemu.guest.desktop_look import Look
@@ -87,28 +87,31 @@ class Shapes:
         self._shown: list[Shape] = []
 
     def show(self, shapes: Sequence[Shape]) -> None:
-        """Show these rectangles with their colours, the last one on top; empty ones are left out."""
-        shapes = [shape for shape in shapes if not shape[0].is_empty]
-        if not self._shown:
-            for box, color in shapes:
-                self._canvas.fill(box, color)
-        old, new = Counter(self._shown), Counter(shapes)
-        changed = dict.fromkeys(box for box, _ in (old - new) + (new - old)) if old else {}
-        self._shown = shapes
-        for box in changed:
-            self._draw(box)
+        """Show these rectangles with their colours, the last one on top; empty ones are left out.
 
-    def _draw(self, area: Rect) -> None:
-        """Draw all that is in an area, from the last rectangle that covers it up."""
-        parts = [(area, self._ground)]
-        for box, color in self._shown:
-            part = box.intersection(area)
-            if part == area:
-                parts = [(part, color)]
-            elif not part.is_empty:
-                parts.append((part, color))
-        for part, color in parts:
-            self._canvas.fill(part, color)
+        Those that were there before must lie over each other as they did.
+        """
+        shapes = [shape for shape in shapes if not shape[0].is_empty]
+        old, new = Counter(self._shown), Counter(shapes)
+        self._shown = shapes
+        added = new - old
+        damaged = [area for area, _ in old - new if not _covered(area, added)]
+        for area in damaged:
+            if not _covered(area, shapes):
+                self._canvas.fill(area, self._ground)
+        for shape in shapes:
+            box, color = shape
+            if shape in added:
+                self._canvas.fill(box, color)
+                damaged.append(box)
+            else:
+                for area in damaged:
+                    self._canvas.fill(box.intersection(area), color)
+
+
+def _covered(area: Rect, shapes: Iterable[Shape]) -> bool:
+    """Whether one of the shapes covers an area up."""
+    return any(box.intersection(area) == area for box, _ in shapes)
 
 
 class ButtonStyle(NamedTuple):
@@ -149,7 +152,7 @@ class Button:
 
     def _draw(self, face: int) -> None:
         box, font = self.box, self._font
-        self._canvas.fill_all(rounded(box, box.height // 4), face)
+        self._canvas.fill_all(rounded(box, 5 * font.scale, font.scale), face)
         x = box.x + (box.width - len(self.label) * font.width) // 2
         y = box.y + (box.height - font.height) // 2
         self._canvas.text((x, y), self.label, font, self._style.ink, face)
@@ -196,10 +199,11 @@ class Panel(ABC):
 
 def draw_box(canvas: Canvas, box: Rect, look: Look, face: int, edge: int) -> None:
     """Draw a rounded box with an edge and a little shadow."""
-    shadow = Rect(box.x + look.radius, box.bottom, box.width - 2 * look.radius, 2 * look.scale)
+    unit = look.scale
+    shadow = Rect(box.x + look.radius, box.bottom, box.width - 2 * look.radius, 2 * unit)
     canvas.fill(shadow, SHADOW)
-    canvas.fill_all(rounded(box, look.radius), edge)
-    canvas.fill_all(rounded(shrink(box, look.scale), look.radius - look.scale), face)
+    canvas.fill_all(rounded(box, look.radius, unit), edge)
+    canvas.fill_all(rounded(shrink(box, unit), look.radius - unit, unit), face)
 
 
 def shrink(box: Rect, by: int) -> Rect:

@@ -67,11 +67,11 @@ def _size(layout: Any, value: str, owner: str, writer: Writer) -> str:
     if isinstance(layout, Nothing):
         return "0"
     if isinstance(layout, Choice):
+        on = writer.variable("d")
         text = "0"
         for case in reversed(layout.cases):
-            text = (
-                f"({_size(case.target, value, owner, writer)} if {case.condition(f'{owner}.{layout.on}')} else {text})"
-            )
+            test = case.condition(f"({on} := {owner}.{layout.on})" if case is layout.cases[0] else on)
+            text = f"({_size(case.target, value, owner, writer)} if {test} else {text})"
         return text
     if isinstance(layout, ArrayOf):
         code = flat_format(layout.element)
@@ -116,21 +116,35 @@ class _EmitWriter(Writer):
         elif isinstance(layout, Bytes) and not isinstance(layout, Blob | ImageBlob):
             self.line(f"if len({value}) != {layout.length}: raise wrong_size({value}, {layout.length})")
             self.run.append((f"{layout.length}s", value))
+        elif isinstance(layout, Choice):
+            self.choice(layout, value, owner)
         elif not isinstance(layout, Nothing):
             self.flush()
             self.variable_part(layout, value, owner)
 
+    def choice(self, layout: Choice, value: str, owner: str) -> None:
+        """Write a branch for each case, and into each the run so far: so it is one call with the case's own fields."""
+        before, self.run = self.run, []
+        on = self.variable("d")
+        self.line(f"{on} = {owner}.{layout.on}")
+        word = "if"
+        for case in layout.cases:
+            self.line(f"{word} {case.condition(on)}:")
+            self.indent += "    "
+            self.run = [*before]
+            self.value(case.target, value, owner)
+            self.flush()
+            self.indent = self.indent[:-4]
+            word = "elif"
+        if before:
+            self.line("else:")
+            self.indent += "    "
+            self.run = before
+            self.flush()
+            self.indent = self.indent[:-4]
+
     def variable_part(self, layout: Any, value: str, owner: str) -> None:
-        if isinstance(layout, Choice):
-            word = "if"
-            for case in layout.cases:
-                self.line(f"{word} {case.condition(f'{owner}.{layout.on}')}:")
-                self.indent += "    "
-                self.value(case.target, value, owner)
-                self.flush()
-                self.indent = self.indent[:-4]
-                word = "elif"
-        elif isinstance(layout, ArrayOf):
+        if isinstance(layout, ArrayOf):
             self.array(layout, value)
         else:
             if isinstance(layout, ImageBlob):
@@ -163,14 +177,19 @@ class _EmitWriter(Writer):
         count = own_count(layout.target)
         if count:
             self.line(f"if len({target} or ()) != {owner}.{count}: raise wrong_count({target}, {owner}.{count})")
+        if not layout.nonnull:
+            self.line(f"{place} = 0")
+            self.line(f"if {target} is not None:")
+            self.indent += "    "
         # A null where a target is required has no size: that raises, and explain() says so.
-        self.line(f"{size} = {length}" + ("" if layout.nonnull else f" if {target} is not None else 0"))
+        self.line(f"{size} = {length}")
         if layout.nonnull:
             self.line(f"if not {size}: raise ValueError({EMPTY_TARGET!r})")
         self.line(f"{place} = free if {size} else 0")
-        self.line(f"if {size}:")
-        self.line(f"    free += {size}")
-        self.line(f"    queue.append(({emit}, {target}))")
+        self.line(f"free += {size}")
+        self.line(f"queue.append(({emit}, {target}))")
+        if not layout.nonnull:
+            self.indent = self.indent[:-4]
         self.run.append(("I", place))
 
 

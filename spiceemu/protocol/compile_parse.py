@@ -41,59 +41,35 @@ def parse_source(record: type[Record], names: dict[str, Any]) -> list[str]:
     return ["def parse(body, o, end):", *writer.lines, f"    return {result}, {writer.offset()}"]
 
 
-def fixed_reader(record: type[Record], otherwise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """A function that reads a body of the record's one size in the shortest way, and leaves any other to ``otherwise``.
+def fixed_reader(message: type[Record], otherwise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """A function that reads bodies of the message's one size in the shortest way, and leaves others to ``otherwise``.
 
-    It is ``otherwise`` itself for a record that has no fixed size. Most of what a client sends has one: this is the
-    way in that decides how many keys and motions a server takes a second.
+    It is ``otherwise`` itself for a message that has no fixed size. Most of what a client sends has one: this is the
+    way in that decides how many keys and motions a server takes a second. So it fills the slots itself: calling the
+    class would cost as much as all the rest.
     """
-    names: dict[str, Any] = {"otherwise": otherwise}
+    names: dict[str, Any] = {"Message": message, "new": object.__new__, "otherwise": otherwise}
+    names["struct_error"] = struct.error
     writer = _ParseWriter(names)
-    result, _ = writer.record(record, "")
-    if writer.lines or writer.pointers:
+    values, _ = writer.fields(message, "")
+    if not writer.run or writer.lines or writer.pointers:
         return otherwise
-    packed = struct.Struct("<" + "".join(code for code, *_ in writer.run))
-    names["unpack"] = packed.unpack
-    variables = "".join(f"{variable}, " for _, variable, *_ in writer.run)
-    source = f"""
-def read(body):
-    if len(body) != {packed.size}:
-        return otherwise(body)
-    {f"{variables}= unpack(body)" if variables else ""}
-    return {result}
-"""
-    exec(compile(source, f"<{record.__module__}.{record.__qualname__}.read>", "exec"), names)  # noqa: S102 - our own
+    names["unpack"] = struct.Struct("<" + "".join(code for code, *_ in writer.run)).unpack
+    source = [
+        "def read(body):",
+        "    try:",
+        f"        {', '.join(variable for _, variable, *_ in writer.run)}, = unpack(body)",
+        "    except struct_error:",
+        "        return otherwise(body)",
+        "    made = new(Message)",
+        *(f"    made.{name} = {value}" for name, value in values.items()),
+        "    made.trailing = b''",
+        "    return made",
+    ]
+    path = f"<{message.__module__}.{message.__qualname__}.read>"
+    exec(compile("\n".join(source), path, "exec"), names)  # noqa: S102 - our own text
     read: Callable[[bytes], Any] = names["read"]
     return read
-
-
-def fixed_source(record: type[Record], names: dict[str, Any]) -> list[str]:
-    """The lines of ``fixed(other)``: a function that reads bodies of one size and leaves all others to ``other``.
-
-    Such are the messages that come in thousands, of keys and the mouse. So their slots are filled without calling the
-    class, which would cost as much as all the rest.
-    """
-    fields = [(field.name, scalar_of(field.layout)) for field in record.wire_fields]
-    scalars = [scalar for _, scalar in fields if scalar]
-    if not hasattr(record, "trailing") or not scalars or len(scalars) < len(fields):
-        return []
-    names.update(new=object.__new__, Fixed=record)
-    names["unpack"] = struct.Struct("<" + "".join(scalar.code for scalar in scalars)).unpack
-    enums = {name: scalar.enum.members.get for name, scalar in fields if scalar and scalar.enum}
-    names.update({f"get_{name}": get for name, get in enums.items()})
-    return [
-        "def fixed(other):",
-        "    def parse(body):",
-        "        x = new(Fixed)",
-        "        try:",
-        f"            {', '.join(f'x.{name}' for name, _ in fields)}, = unpack(body)",
-        "        except struct_error:",
-        "            return other(body)",
-        *(f"        x.{name} = get_{name}(x.{name}, x.{name})" for name in enums),
-        "        x.trailing = b''",
-        "        return x",
-        "    return parse",
-    ]
 
 
 class _ParseWriter(Writer):
@@ -157,13 +133,18 @@ class _ParseWriter(Writer):
 
     def record(self, record: type[Record], path: str) -> tuple[str, dict[str, str]]:
         """Write the reading of a record; the expression that makes it, and its integers' variables by name."""
+        values, siblings = self.fields(record, path)
+        return f"{self.bind('Record', record)}({', '.join(values.values())})", siblings
+
+    def fields(self, record: type[Record], path: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Write the reading of a record's fields; the expressions of its attributes, and its integers' variables."""
         siblings: dict[str, str] = {}
-        arguments = []
+        values = {}
         for field in record.wire_fields:
             value = self.value(field.layout, path + field.name, field.name, siblings)
             if not field.derived:
-                arguments.append(value)
-        return f"{self.bind('Record', record)}({', '.join(arguments)})", siblings
+                values[field.name] = value
+        return values, siblings
 
     def value(self, layout: Any, path: str, name: str, siblings: dict[str, str]) -> str:
         """Write the reading of one field; the expression of its value."""

@@ -31,7 +31,6 @@ class Functions(NamedTuple):
     """What the compiler makes of one record; ``source`` is kept for those who want to read it."""
 
     parse: Callable[[bytes, int, int], tuple[Any, int]]
-    fixed: Callable[[Callable[[bytes], Any]], Callable[[bytes], Any]] | None
     size: Callable[[Any], int]
     emit: Callable[[Any, list[bytes], list[tuple[Any, Any]], int], int]
     has_pointers: bool
@@ -52,13 +51,13 @@ def functions_of(record: type[Record]) -> Functions:
 def _compile(record: type[Record]) -> Functions:
     # Here, because both modules need functions_of for the records inside a record.
     from spiceemu.protocol.compile_build import emit_source, size_source
-    from spiceemu.protocol.compile_parse import fixed_source, parse_source
+    from spiceemu.protocol.compile_parse import parse_source
 
     names: dict[str, Any] = {}
-    sources = (parse_source, fixed_source, size_source, emit_source)
-    source = "\n".join(line for make in sources for line in make(record, names))
+    lines = [*parse_source(record, names), *size_source(record, names), *emit_source(record, names)]
+    source = "\n".join(lines)
     exec(compile(source, f"<{record.__module__}.{record.__qualname__}>", "exec"), names)  # noqa: S102 - our own text
-    return Functions(names["parse"], names.get("fixed"), names["size"], names["emit"], _has_pointers(record), source)
+    return Functions(names["parse"], names["size"], names["emit"], _has_pointers(record), source)
 
 
 class Writer:

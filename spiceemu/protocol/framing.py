@@ -195,7 +195,7 @@ class FrameWriter:
         return [*earlier, header, *pieces, parts] if parts else [*earlier, header, *pieces]
 
     def _ahead(self, before: Sequence[Message]) -> list[bytes]:
-        """What goes as messages of their own, each with a serial: several as a LIST where mini headers tell it is known."""
+        """What goes earlier, with serials of its own: several as a LIST, which every peer with mini headers knows."""
         if self.mini and len(before) > 1:
             return self.frame(List(build_sub_messages(before, self.direction, 0)))
         return [buffer for message in before for buffer in self.frame(message)]

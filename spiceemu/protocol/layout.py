@@ -214,7 +214,7 @@ class Case:
     def condition(self, variable: str) -> str:
         """The same test as source text."""
         if self.values:
-            return f"{variable} in {tuple(int(value) for value in self.values)}"
+            return " or ".join(f"{variable} == {int(value)}" for value in self.values)
         if self.bit:
             return f"{variable} & {int(self.bit)}"
         return f"not {variable} & {int(self.unless)}" if self.unless else "True"

@@ -78,13 +78,6 @@ class Message(layout.Record):
         :raises LimitExceeded: for a count over its named limit.
         """
         functions = functions_of(cls)
-        if functions.fixed and "parse" not in vars(cls):  # from now on it stands in this method's place
-            cls.parse = staticmethod(functions.fixed(cls._parse_any))  # type: ignore[method-assign, assignment]
-        return cls._parse_any(body)
-
-    @classmethod
-    def _parse_any(cls, body: bytes) -> Self:
-        functions = functions_of(cls)
         try:
             made, end = functions.parse(body, 0, len(body))
         except TooMany as error:

@@ -16,7 +16,7 @@ from spiceemu.channels.events import Synced
 from spiceemu.guest.cursor import ARROW, CROSS, HAND, TEXT_BEAM, CursorShape, GuestCursor
 from spiceemu.protocol import base, cursor
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.enums import CursorFlags
+from spiceemu.protocol.enums import CursorFlags, MouseMode
 from spiceemu.protocol.errors import IllegalMessage
 from spiceemu.protocol.message import Message
 from spiceemu.protocol.types import Point16
@@ -48,11 +48,13 @@ class Pointer:
                 assert not self.initialized, "INIT without RESET"
                 self.initialized = True
                 self.cache.clear()
-                self._set(position, picture, visible)
+                self._set(picture)
+                self.position, self.visible = (position.x, position.y), bool(visible)
                 self.trail = length, frequency
-            case cursor.Set(position, visible, picture):
+            case cursor.Set(_, _, picture):
                 assert self.initialized
-                self._set(position, picture, visible)
+                self._set(picture)
+                self.visible = True  # whatever the message says; nor is its place looked at
             case cursor.Move(position):
                 assert self.initialized
                 self.position, self.visible = (position.x, position.y), True
@@ -73,8 +75,7 @@ class Pointer:
                 raise AssertionError(f"not known: {message}")
         assert len(self.cache) <= CACHE_SIZE
 
-    def _set(self, position: Point16, picture: cursor.Cursor, visible: int) -> None:
-        self.position, self.visible = (position.x, position.y), bool(visible)
+    def _set(self, picture: cursor.Cursor) -> None:
         if picture.flags & CursorFlags.NONE:
             assert picture.u is None
             self.picture = None
@@ -111,11 +112,11 @@ class Shown(FarSide):
         return messages
 
     def assert_same(self) -> None:
-        guest = self.guest.shape
-        expected = guest and (guest.kind, guest.width, guest.height, guest.hot_x, guest.hot_y, guest.data)
-        assert self.pointer.picture == expected
         assert self.pointer.visible == self.guest.visible
         if self.guest.visible:
+            guest = self.guest.shape
+            expected = guest and (guest.kind, guest.width, guest.height, guest.hot_x, guest.hot_y, guest.data)
+            assert self.pointer.picture == expected
             assert self.pointer.position == (self.guest.x, self.guest.y)
 
 
@@ -166,11 +167,25 @@ def test_hide_and_show(shown: Shown) -> None:
     shown.guest.hide()
     assert shown.read() == [cursor.Hide()]
     shown.guest.move(7, 8)
+    shown.guest.set_shape(HAND)
+    shown.guest.set_shape(ARROW)
     assert shown.read() == []
     shown.guest.show()
-    (message,) = shown.read()
-    assert isinstance(message, cursor.Set)
-    assert message.cursor.flags == CursorFlags.FROM_CACHE
+    picture, move = shown.read()
+    assert isinstance(picture, cursor.Set)
+    assert picture.cursor.flags == CursorFlags.FROM_CACHE
+    assert move == cursor.Move(Point16(7, 8))
+    shown.assert_same()
+
+
+def test_in_client_mode_places_are_not_told(shown: Shown) -> None:
+    shown.cursor.set_mouse_mode(MouseMode.CLIENT)
+    shown.guest.move(7, 8)
+    assert shown.read() == []
+    shown.guest.set_shape(HAND)
+    assert names(shown.read()) == ["Set"]
+    shown.cursor.set_mouse_mode(MouseMode.SERVER)
+    assert shown.read() == [cursor.Move(Point16(7, 8))]
     shown.assert_same()
 
 
@@ -222,7 +237,7 @@ def test_a_mark_comes_after_the_latest_state(shown: Shown) -> None:
     shown.guest.move(1, 1)
     shown.cursor.mark(4, 0.0)
     shown.guest.set_shape(HAND)
-    assert names(shown.read()) == ["Set", "Ping"]
+    assert names(shown.read()) == ["Set", "Move", "Ping"]
     assert shown.events == [Synced(ChannelType.CURSOR, 0, 4)]
 
 
@@ -237,7 +252,7 @@ def test_a_closed_window_keeps_the_latest_state_alone() -> None:
     shown.cursor.mark(1, 0.0)
     assert shown.read() == []
     shown.say(base.AckSync(1), base.Ack())
-    assert names(shown.read()) == ["Set", "Ping"]
+    assert names(shown.read()) == ["Set", "Move", "Ping"]
     shown.assert_same()
 
 

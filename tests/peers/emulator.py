@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from spiceemu import Client, Display, SpiceServer
+from spiceemu import Client, Display, MouseModeRequested, SpiceServer
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.catalogue import SERVER, lookup
 from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader
@@ -21,7 +21,10 @@ from .screen import RemoteViewer
 StartClient = Callable[..., Awaitable[GtkClient]]
 StartViewer = Callable[..., Awaitable[RemoteViewer]]
 
+# MouseMode, MouseButton and MouseButtonMask as spice-gtk takes them.
 SERVER_MOUSE, CLIENT_MOUSE = 1, 2
+LEFT, MIDDLE, RIGHT, WHEEL_UP, WHEEL_DOWN, SIDE, EXTRA = range(1, 8)
+LEFT_MASK, MIDDLE_MASK, RIGHT_MASK = 1, 2, 4
 
 BYTES_PER_PIXEL = 4
 
@@ -55,6 +58,25 @@ async def connected(server: SpiceServer) -> Client:
     while not (client := await server.wait_client()).connected:
         pass
     return client
+
+
+async def in_step(client: GtkClient, session: Client) -> None:
+    """Wait until all that the guest drew is at the client, and all that happened there is in ``client.events``."""
+    await session.synced()
+    await client.command("state")  # answers come in order with events
+
+
+async def leave(client: GtkClient, session: Client) -> None:
+    """Let a client go by itself, so that what a recorder keeps of it is whole."""
+    await client.command("disconnect")
+    await client.event("disconnected")
+    await session.wait_disconnected()
+
+
+async def request_mouse_mode(client: GtkClient, session: Client, mode: int) -> None:
+    """Let a client ask for a mouse mode; returns when the server has decided."""
+    await client.command("request_mouse_mode", mode=mode)
+    await session.expect(MouseModeRequested(mode))
 
 
 # --- things to draw ---------------------------------------------------------------------------------------------------
@@ -97,7 +119,9 @@ def draw_text(display: Display, seed: int) -> None:
     for number in range(6):
         paper = None if number % 2 else 0x203040 + seed
         place = (number * 90 - 30, number * 40 - 5)
-        display.text(place, f"{seed}: Hello,\nžluťoučký kůň", color=0xFFEE00 + number, background=paper, scale=1 + number)
+        display.text(
+            place, f"{seed}: Hello,\nžluťoučký kůň", color=0xFFEE00 + number, background=paper, scale=1 + number
+        )
     display.text((display.width - 20, display.height - 6), "over the edge", color="white")
 
 

@@ -55,7 +55,9 @@ async def test_one_pixel_that_the_client_was_not_sent_is_noticed(
 
         display.fill((*place, 1, 1), before.pixel(*place) ^ bit)
         assert shown != picture_of(display)
-        with pytest.raises(AssertionError, match=f"1 of {640 * 480} pixels differ, .* the first at {place[0]},{place[1]}"):
+        with pytest.raises(
+            AssertionError, match=f"1 of {640 * 480} pixels differ, .* the first at {place[0]},{place[1]}"
+        ):
             check_pixels(shown, display)
         await session.synced()
         check_pixels(await client.screenshot(), display)
@@ -81,5 +83,5 @@ async def test_one_wrong_pixel_on_the_wire_is_noticed(
         client = await gtk_client(port=server.port, channels=["display"])
         await (await connected(server)).synced()
         for shown in (screenshot.picture, await client.screenshot()):
-            with pytest.raises(AssertionError, match=f"1 of {640 * 480} pixels differ, .* the first at 444,333"):
+            with pytest.raises(AssertionError, match="1 of .* pixels differ, .* the first at 444,333:"):
                 check_pixels(shown, display)

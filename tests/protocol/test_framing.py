@@ -126,7 +126,8 @@ def test_full_headers_say_the_serial_and_may_skip_some() -> None:
 @HEADERS
 def test_the_serial_is_known_while_a_message_is_handled(mini: bool) -> None:
     reader = FrameReader(mini=mini, max_body=LIMIT)
-    for _, _, serial in reader.receive_data(stream([(101, b""), (LIST, listed([(1, b"")])), (103, b"")], mini_header=mini)):
+    data = stream([(101, b""), (LIST, listed([(1, b"")])), (103, b"")], mini_header=mini)
+    for _, _, serial in reader.receive_data(data):
         assert reader.serial == serial
 
 
@@ -206,7 +207,8 @@ def test_sub_messages_may_lie_anywhere(parts: list[tuple[int, bytes]], before: b
         behind += random.randbytes(random.randrange(4))
         places[index] = head + len(behind)
         behind += mini(*parts[index])
-    body = before + struct.pack(f"<H{len(parts)}I", len(parts), *(places[index] for index in range(len(parts)))) + behind
+    offsets = [places[index] for index in range(len(parts))]
+    body = before + struct.pack(f"<H{len(parts)}I", len(parts), *offsets) + behind
     assert sub_messages(body, len(before)) == parts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ from spiceemu.protocol.layout import (
     parse_fields,
     to_fields,
 )
+from spiceemu.protocol.message import reader_of
 from spiceemu.protocol.types import (
     MAX_GLYPHS,
     MAX_PATH_SEGMENTS,
@@ -80,6 +82,14 @@ def text_of(flags: int, glyphs: tuple[Any, ...] | None) -> display.DrawText:
 
 def stroke_of(segments: tuple[PathSegment, ...], attr: LineAttr) -> display.DrawStroke:
     return display.DrawStroke(SCREEN, draw.Stroke(Path(segments), attr, Brush(BrushType.SOLID, 0)))
+
+
+def outcome(parse: Callable[[bytes], Message], body: bytes) -> Message | str:
+    """What reading a body gives: the message, or the error's text."""
+    try:
+        return parse(body)
+    except MalformedMessage as error:
+        return str(error)
 
 
 # Made-up records: both ways are the same
@@ -129,6 +139,21 @@ def test_a_wrong_value_is_refused_by_its_path(cls: type[Message], data: st.DataO
     with pytest.raises(InvalidValue) as refusal:
         message.build()
     assert str(refusal.value).startswith(f"{cls.spec.name}.{place.path}"), refusal.value
+
+
+@EVERY_MESSAGE
+@settings(max_examples=4)
+@given(data=st.data())
+def test_the_fastest_reader_reads_the_same(cls: type[Message], data: st.DataObject) -> None:
+    read = reader_of(cls)
+    body = data.draw(records(cls)).build()
+    made = read(body)
+    assert made == cls.parse(body)
+    assert type(made) is cls
+    assert repr(made) == repr(cls.parse(body))
+    assert read(body + b"behind") == cls.parse(body + b"behind")
+    outcomes = [outcome(parse, body[:-1]) for parse in (read, cls.parse)]
+    assert outcomes[0] == outcomes[1]
 
 
 @EVERY_MESSAGE

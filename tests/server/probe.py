@@ -79,7 +79,11 @@ async def open_socket(
     if receive_buffer is not None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     made.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(made, address)
+    try:
+        await asyncio.get_running_loop().sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
     return made
 
 

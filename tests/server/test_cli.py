@@ -278,9 +278,8 @@ def test_an_empty_password_option_lets_everybody_in() -> None:
 
 
 def test_a_password_expires() -> None:
-    with serve("--password-expires", "1e-9", password_variable="short") as serving:
-        with pytest.raises(PermissionDenied):
-            link_to(serving.port, "short")
+    with serve("--password-expires", "1e-9", password_variable="short") as serving, pytest.raises(PermissionDenied):
+        link_to(serving.port, "short")
 
 
 @pytest.mark.parametrize(
