@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import random
 import statistics
-import sys
 import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from struct import Struct
 from time import perf_counter
 
+from benchmarks.report import Row
 from spiceemu.codecs import lz
 from spiceemu.codecs.pictures import Picture, to_png, to_ppm
 
 WIDTH, HEIGHT = 1920, 1080
 REPEATS = 7
-
-Row = tuple[str, str, str, str]
 
 
 def solid() -> bytes:
@@ -142,7 +140,7 @@ def longest_step_ms(pixels: bytes) -> float:
 
 
 def rows() -> list[Row]:
-    """Measure, and return for each line of the table: name, value, reference, ratio of the times."""
+    """Measure; the ratios are of times."""
     table: list[Row] = []
     for make in (ui, gradient, photo, noise, solid):
         table += frame_rows(make.__name__, make())
@@ -162,10 +160,10 @@ def frame_rows(name: str, pixels: bytes) -> list[Row]:
     literals_text = f"literals {literals:.1f} ms {smaller(pixels, literals_alone(pixels))}"
     deflate_text = f"zlib-1 {deflate:.1f} ms {smaller(pixels, zlib.compress(pixels, 1))}"
     return [
-        (f"LZ encode {name}", value, literals_text, f"{encode / literals:.2f}"),
-        (f"LZ encode {name}", value, deflate_text, f"{encode / deflate:.2f}"),
-        (f"LZ longest step {name}", f"{step:.2f} ms", f"all steps {encode:.1f} ms", f"{step / encode:.3f}"),
-        (f"LZ decode {name}", f"{decode:.1f} ms", f"encode {encode:.1f} ms", f"{decode / encode:.2f}"),
+        Row(f"LZ encode {name}", value, literals_text, encode / literals),
+        Row(f"LZ encode {name}", value, deflate_text, encode / deflate),
+        Row(f"LZ longest step {name}", f"{step:.2f} ms", f"all steps {encode:.1f} ms", step / encode),
+        Row(f"LZ decode {name}", f"{decode:.1f} ms", f"encode {encode:.1f} ms", decode / encode),
     ]
 
 
@@ -174,20 +172,10 @@ def file_rows(picture: Picture) -> list[Row]:
         lambda: to_ppm(picture), lambda: to_png(picture), lambda: zlib.compress(picture.pixels)
     )
     return [
-        (f"{name} ui", f"{value:.1f} ms", f"zlib {deflate:.1f} ms", f"{value / deflate:.2f}")
+        Row(f"{name} ui", f"{value:.1f} ms", f"zlib {deflate:.1f} ms", value / deflate)
         for name, value in (("PPM", ppm), ("PNG", png))
     ]
 
 
 def smaller(pixels: bytes, payload: bytes) -> str:
     return f"{len(pixels) / len(payload):.1f}x"
-
-
-def main() -> None:
-    sys.stdout.write(f"{'what':24}{'value':>18}{'reference':>32}{'ratio':>9}\n")
-    for name, value, reference, ratio in rows():
-        sys.stdout.write(f"{name:24}{value:>18}{reference:>32}{ratio:>9}\n")
-
-
-if __name__ == "__main__":
-    main()

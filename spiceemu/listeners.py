@@ -5,6 +5,7 @@ Only ``socket`` is needed here, so that a server can listen before the heavier m
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -15,6 +16,9 @@ BACKLOG = 128
 """Connections that may wait to be accepted; a client opens up to a dozen at once."""
 
 MAX_PORT = 65535
+
+NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""What binding says of an address that this machine has not."""
 
 AF_UNIX = getattr(socket, "AF_UNIX", None)
 """The family of unix sockets, where there are any."""
@@ -35,6 +39,9 @@ def check_port(port: int) -> int:
 def listen_tcp(host: str, port: int) -> list[socket.socket]:
     """Listen on every address of a host, all with one port; 0 is any free one.
 
+    Of several addresses those that this machine has not are left out: a name may have an IPv6 address where there is
+    no IPv6.
+
     :raises AddressUnavailable: naming the address and why.
     """
     check_port(port)
@@ -45,22 +52,38 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         raise AddressUnavailable(f"cannot listen on {host!r}: {error.strerror or error}") from error
     sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            made = socket.socket(family, kind, protocol)
-            sockets.append(made)
-            if os.name == "posix":
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind((address[0], port, *address[2:]))
-            made.listen(BACKLOG)
-            made.setblocking(False)
-            port = made.getsockname()[1]
-    except OSError as error:
+    failure: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            made = _listen_address(family, (address[0], port, *address[2:]))
+        except OSError as error:
+            failure = error
+            if error.errno in NOT_HERE:
+                continue
+            break
+        sockets.append(made)
+        port = made.getsockname()[1]
+    if failure is not None and not (sockets and failure.errno in NOT_HERE):
         close_all(sockets)
-        raise AddressUnavailable(f"cannot listen on {show_address(host, port)}: {error.strerror or error}") from error
+        text = f"cannot listen on {show_address(host, port)}: {failure.strerror or failure}"
+        raise AddressUnavailable(text) from failure
     return sockets
+
+
+def _listen_address(family: int, address: tuple[str | int, ...]) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.listen(BACKLOG)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def listen_unix(path: str) -> socket.socket:

@@ -23,7 +23,7 @@ _LOCKS: Final = {
     "Caps": KeyboardModifierFlags.CAPS_LOCK,
     "Scroll": KeyboardModifierFlags.SCROLL_LOCK,
 }
-_OWNERS: Final = {Owner.NOBODY: "empty", Owner.CLIENT: "of the client", Owner.GUEST: "of this desktop"}
+_OWNERS: Final = {Owner.NOBODY: "empty", Owner.CLIENT: "from client", Owner.GUEST: "from desktop"}
 _NOTHING: Final = "\N{EN DASH}"
 
 _LABELS: Final = 6
@@ -82,8 +82,8 @@ class ClipboardPanel(Panel):
         clipboard = self.state.guest.clipboard
         who, data = _OWNERS[clipboard.owner_of(CLIPBOARD)], clipboard.data_of(CLIPBOARD)
         if data is not None:
-            size = f"{len(data)} bytes "
-            who = size + who if len(size + who) <= self._owner.columns else who
+            size = f", {len(data)} bytes"
+            who += size if len(who + size) <= self._owner.columns else ""
         self._owner.show([who.rjust(self._owner.columns)])
         text = (data or b"")[:MAX_PREVIEW].decode("utf-8", "replace")
         text = "".join(character if character.isprintable() or character == "\n" else " " for character in text)

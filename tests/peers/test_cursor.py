@@ -233,7 +233,7 @@ async def test_the_cursor_goes_with_the_mouse_in_server_mode_only(gtk_client: St
         await in_step(client, session)
         assert "cursor-move" not in cursor_events(client)
 
-        session.set_mouse_mode(SERVER_MOUSE)
+        await request_mouse_mode(client, session, SERVER_MOUSE)
         await client.event("cursor-move", x=500, y=400)
         await client.command("motion", dx=-100, dy=20)
         await client.event("cursor-move", x=400, y=420)

@@ -83,5 +83,5 @@ async def test_one_wrong_pixel_on_the_wire_is_noticed(
         client = await gtk_client(port=server.port, channels=["display"])
         await (await connected(server)).synced()
         for shown in (screenshot.picture, await client.screenshot()):
-            with pytest.raises(AssertionError, match="1 of .* pixels differ, .* the first at 444,333:"):
+            with pytest.raises(AssertionError, match=r"1 of .* pixels differ, .* the first at 444,333:"):
                 check_pixels(shown, display)

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Self, TypeVar
 
 from spiceemu.guest.display import Display
-from spiceemu.protocol import base, display, main
+from spiceemu.protocol import display, main
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap, InputsCap, MainCap, to_words
 from spiceemu.protocol.link_client import CLIENT_COMMON_CAPABILITIES, ClientLink
 from spiceemu.protocol.message import Message
@@ -146,12 +146,7 @@ class ProbeChannel:
         )
         try:
             async with asyncio.timeout(PATIENCE):
-                while not link.linked:
-                    writer.write(link.data_to_send())
-                    data = await reader.read(1 << 16)
-                    if not data:
-                        raise ConnectionError("the server closed the connection")
-                    link.receive_data(data)
+                await _link(link, reader, writer)
         except BaseException:
             await _close(writer)
             raise
@@ -245,6 +240,15 @@ class ProbeChannel:
         await _close(self._writer)
         if not self._task.cancelled():
             self._task.exception()
+
+
+async def _link(link: ClientLink, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while not link.linked:
+        writer.write(link.data_to_send())
+        data = await reader.read(1 << 16)
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        link.receive_data(data)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
@@ -350,10 +354,3 @@ class Probe:
         for channel in reversed(self.channels.values()):
             await channel.close(abort=abort)
         self.channels.clear()
-
-
-async def ping_pong(channel: ProbeChannel, server_side: Callable[[], None]) -> None:
-    """Let the server do something and wait for the PING behind it."""
-    before = sum(isinstance(message, base.Ping) for message in channel.received)
-    server_side()
-    await channel.take(base.Ping, before + 1)

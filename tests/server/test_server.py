@@ -33,9 +33,13 @@ from spiceemu.protocol.errors import (
 )
 from spiceemu.server import SpiceServer
 
-from .probe import PATIENCE, Probe, ProbeChannel, serving
+from .probe import Probe, ProbeChannel, serving
 
 MAIN, DISPLAY, INPUTS, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.CURSOR
+
+
+def files(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 # A whole session
@@ -216,7 +220,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
             client = await server.wait_client()
             await client.synced()
             await probe.shows(server.displays[0])
-    assert not Path(path).exists()
+    assert not files(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
@@ -232,9 +236,9 @@ async def test_a_unix_socket_beside_a_port(tmp_path: Path) -> None:
     async with serving(unix_path=path) as server:
         assert server.uri == f"spice://127.0.0.1:{server.port}"
         await server.close()
-        assert not Path(path).exists()
+        assert not files(tmp_path)
         await server.start()
-        assert Path(path).exists()
+        assert files(tmp_path) == ["spice.sock"]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +246,7 @@ async def test_a_unix_socket_beside_a_port(tmp_path: Path) -> None:
     [
         ({"port": None}, "nothing to listen on"),
         ({"tls_port": 0}, "tls_port needs tls="),
-        ({"displays": []}, "at least one display"),
+        ({"displays": []}, "1 to 256 displays, not 0"),
         ({"displays": [(0, 5)]}, "0x5"),
         ({"displays": [(1024, 768), (20_000, 1)]}, "20000x1"),
         ({"displays": [(1, 1)] * 257}, "257"),
@@ -439,23 +443,25 @@ async def test_waiting_for_the_main_channel_alone() -> None:
 
 
 async def test_a_client_without_a_picture_is_not_ready_but_is_not_lost() -> None:
-    async with serving() as server:
-        async with Probe.of(server, channels=[INPUTS]) as probe:
-            with pytest.raises(ExpectationFailed):
-                await server.wait_client(timeout=0.01)
-            await probe.link(DISPLAY)
-            probe.display.send(display.Init(1, 0, 1, 0))
-            client = await server.wait_client()
-            assert client.session_id == probe.session_id
+    async with serving() as server, Probe.of(server, channels=[INPUTS]) as probe:
+        with pytest.raises(ExpectationFailed):
+            await server.wait_client(timeout=0.01)
+        await probe.link(DISPLAY)
+        probe.display.send(display.Init(1, 0, 1, 0))
+        client = await server.wait_client()
+        assert client.session_id == probe.session_id
 
 
 async def test_a_client_without_a_picture_does_not_hide_one_that_has_it() -> None:
-    async with serving(shared=True) as server:
-        async with Probe.of(server, channels=[INPUTS]) as first, Probe.of(server) as second:
-            client = await server.wait_client()
-            assert client.session_id == second.session_id
-            client = await server.wait_client(ready=False)
-            assert client.session_id == first.session_id
+    async with (
+        serving(shared=True) as server,
+        Probe.of(server, channels=[INPUTS]) as first,
+        Probe.of(server) as second,
+    ):
+        client = await server.wait_client()
+        assert client.session_id == second.session_id
+        client = await server.wait_client(ready=False)
+        assert client.session_id == first.session_id
 
 
 async def test_two_waiters_get_two_clients() -> None:
@@ -493,9 +499,7 @@ async def test_a_violation_closes_its_channel_and_is_an_event() -> None:
         client = await server.wait_client()
         probe.display.send(display.Init(1, 0, 1, 0))
         event = await client.expect(Violation(DISPLAY, 0))
-        assert event.text == "display:0: a second display.Init(pixmap_cache_id=1, pixmap_cache_size=0, " + (
-            "glz_dictionary_id=1, glz_dictionary_window_size=0)"
-        )
+        assert event.text.startswith("display:0: a second display.Init(pixmap_cache_id=1, pixmap_cache_size=0, ")
         await client.expect(ChannelClosed(DISPLAY))
         await probe.display.wait_end()
         assert client.connected
@@ -549,7 +553,6 @@ async def test_keys_are_released_when_a_client_leaves() -> None:
             client = await server.wait_client()
             probe.inputs.send(inputs.KeyDown(0x1E), inputs.MousePress(1, 1))
             await client.expect(KeyDown(0x1E))
-            async with asyncio.timeout(PATIENCE):
-                assert server.guest.keyboard.held
+            assert server.guest.keyboard.held
         await client.wait_disconnected()
         assert not server.guest.keyboard.held

@@ -1,0 +1,1 @@
+"""How fast spiceemu is, as ratios to references of the same run: ``make bench``, or ``python -m benchmarks PART``."""

@@ -1,0 +1,350 @@
+"""What a test is told of a client: events in order, expectations that fail with what came instead, and being in step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from spiceemu import client as client_module
+from spiceemu.channels.channel import Channel
+from spiceemu.channels.events import (
+    ChannelClosed,
+    ChannelOpened,
+    Disconnected,
+    DisplayReady,
+    KeyDown,
+    KeyUp,
+    MouseMotion,
+    Synced,
+)
+from spiceemu.channels.inputs import InputsChannel
+from spiceemu.client import MAX_EVENTS, NEAR_MISSES, Client
+from spiceemu.protocol import base, display, inputs
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.errors import ExpectationFailed, WrongState
+
+from ..channels.far_side import Wake, linked
+from .probe import PATIENCE, Probe, serving
+
+DISPLAY, CURSOR = ChannelType.DISPLAY, ChannelType.CURSOR
+
+
+class FakeSession:
+    """What a client asks of its session; its two channels are marked, and answered by hand."""
+
+    id = 0xABCD
+
+    def __init__(self) -> None:
+        self.channels: dict[tuple[int, int], Channel] = {}
+        for kind, number in ((DISPLAY, 0), (CURSOR, 0)):
+            channel = InputsChannel(linked(kind, number), Wake(), locks=0)
+            channel.type = kind  # type: ignore[misc]
+            self.channels[kind, number] = channel
+        self.marks: list[int] = []
+
+    def mark(self, mark: int, _now: float) -> list[Channel]:
+        self.marks.append(mark)
+        return list(self.channels.values())
+
+
+@pytest.fixture
+def session() -> FakeSession:
+    return FakeSession()
+
+
+@pytest.fixture
+async def client(session: FakeSession) -> Client:
+    return Client(session, lambda reason: None)  # type: ignore[arg-type]
+
+
+async def later(awaitable: Awaitable[object]) -> asyncio.Task[object]:
+    """Start something and let it come to its first wait."""
+    task = asyncio.ensure_future(awaitable)
+    await asyncio.sleep(0)
+    return task
+
+
+# Expectations
+
+
+async def test_an_equal_event_a_class_or_a_condition(client: Client) -> None:
+    for event in (KeyDown(1), KeyUp(1), KeyDown(2, "two"), KeyDown(3)):
+        client.post(event)
+    assert await client.expect(KeyDown(1)) == KeyDown(1)
+    assert await client.expect(KeyDown(2)) == KeyDown(2, "something else")
+    assert await client.expect(lambda event: event == KeyDown(3)) == KeyDown(3)
+    client.post(KeyUp(9))
+    assert (await client.expect(KeyUp)).scancode == 9
+
+
+async def test_an_event_that_comes_later(client: Client) -> None:
+    waiting = await later(client.expect(KeyDown(2)))
+    client.post(KeyDown(1))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    client.post(KeyDown(2))
+    assert await waiting == KeyDown(2)
+
+
+async def test_events_passed_over_do_not_come_again(client: Client) -> None:
+    client.post(KeyDown(1))
+    client.post(KeyDown(2))
+    await client.expect(KeyDown(2))
+    with pytest.raises(ExpectationFailed):
+        await client.expect(KeyDown(1), timeout=0)
+
+
+async def test_a_failure_shows_what_came_instead(client: Client) -> None:
+    client.post(KeyDown(0x1F, "s"))
+    for number in range(2 * NEAR_MISSES):
+        client.post(MouseMotion(number, 0))
+    with pytest.raises(ExpectationFailed) as caught:
+        await client.expect(KeyDown(0x1E), timeout=0)
+    first, *shown = str(caught.value).splitlines()
+    assert first == (
+        "KeyDown(scancode=30, name='', character=None) did not come within 0 s; "
+        f"{2 * NEAR_MISSES + 1} events were passed over, among them:"
+    )
+    assert len(shown) == NEAR_MISSES
+    assert shown[-1] == "  KeyDown(scancode=31, name='s', character=None)"
+    assert shown[-2] == f"  {MouseMotion(2 * NEAR_MISSES - 1, 0)}"
+
+
+async def test_of_many_near_misses_the_last_are_shown(client: Client) -> None:
+    for number in range(30):
+        client.post(KeyDown(number))
+        client.post(KeyUp(number))
+    with pytest.raises(ExpectationFailed) as caught:
+        await client.expect(KeyDown(77), timeout=0)
+    _, *shown = str(caught.value).splitlines()
+    assert shown == [f"  {KeyDown(number)}" for number in range(30 - NEAR_MISSES, 30)]
+
+
+async def test_a_failure_without_any_event(client: Client) -> None:
+    with pytest.raises(ExpectationFailed, match=r"KeyDown did not come within 0 s; 0 events .*: nothing$"):
+        await client.expect(KeyDown, timeout=0)
+    with pytest.raises(ExpectationFailed, match="wanted_key"):
+
+        def wanted_key(_event: object) -> bool:
+            return False
+
+        await client.expect(wanted_key, timeout=0)
+
+
+async def test_a_client_that_left_fails_expectations_at_once(client: Client) -> None:
+    client.post(KeyDown(1))
+    client.post(Disconnected("gone"))
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ExpectationFailed, match="before the client left"):
+            await client.expect(KeyDown(2), timeout=100)
+        with pytest.raises(ExpectationFailed, match="before the client left"):
+            await client.expect(KeyDown(2), timeout=100)
+
+
+async def test_disconnected_can_be_expected(client: Client) -> None:
+    waiting = await later(client.expect(Disconnected))
+    client.post(Disconnected("why"))
+    event = await waiting
+    assert isinstance(event, Disconnected)
+    assert event.reason == "why"
+
+
+async def test_a_cancelled_expectation_loses_no_event(client: Client) -> None:
+    waiting = await later(client.expect(KeyDown(1)))
+    waiting.cancel()
+    client.post(KeyDown(1))
+    await asyncio.wait([waiting])
+    assert await client.expect(KeyDown(1), timeout=0) == KeyDown(1)
+
+
+# Reading all events
+
+
+async def test_events_can_be_iterated_until_the_end(client: Client) -> None:
+    client.post(KeyDown(1))
+
+    async def read() -> list[object]:
+        return [event async for event in client]
+
+    reading = await later(read())
+    client.post(KeyUp(1))
+    client.post(Disconnected())
+    assert await reading == [KeyDown(1), KeyUp(1), Disconnected()]
+    with pytest.raises(WrongState):
+        await client.next_event()
+
+
+async def test_only_the_latest_events_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.events.maxlen == MAX_EVENTS
+    monkeypatch.setattr(client_module, "MAX_EVENTS", 3)
+    short = Client(client.session, lambda reason: None)
+    for number in range(5):
+        short.post(KeyDown(number))
+    assert list(short.events) == [KeyDown(2), KeyDown(3), KeyDown(4)]
+    assert short.dropped_events == 2
+    assert await short.next_event() == KeyDown(2)
+
+
+async def test_reading_events_leaves_them_in_the_record(client: Client) -> None:
+    client.post(KeyDown(1))
+    await client.expect(KeyDown)
+    assert list(client.events) == [KeyDown(1)]
+
+
+# Being in step
+
+
+async def test_in_step_once_every_channel_has_answered(client: Client) -> None:
+    waiting = await later(client.synced())
+    client.post(Synced(DISPLAY, 0, 1))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    client.post(Synced(CURSOR, 0, 1))
+    await waiting
+    assert list(client.events) == []
+
+
+async def test_a_later_answer_stands_for_the_earlier_ones(client: Client) -> None:
+    first, second = await later(client.synced()), await later(client.synced())
+    client.post(Synced(DISPLAY, 0, 2))
+    client.post(Synced(CURSOR, 0, 1))
+    await first
+    assert not second.done()
+    client.post(Synced(CURSOR, 0, 2))
+    await second
+
+
+async def test_an_earlier_answer_does_not_stand_for_a_later_one(client: Client) -> None:
+    waiting = [await later(client.synced()) for _ in range(2)]
+    client.post(Synced(DISPLAY, 0, 1))
+    client.post(Synced(CURSOR, 0, 1))
+    await waiting[0]
+    await asyncio.sleep(0)
+    assert not waiting[1].done()
+    waiting[1].cancel()
+
+
+async def test_the_channels_that_do_not_answer_are_named(client: Client) -> None:
+    with pytest.raises(ExpectationFailed, match=r"0000abcd connected>: not in step within 0 s on cursor:0, display:0"):
+        await client.synced(timeout=0)
+    client.post(Synced(CURSOR, 0, 1))
+
+
+async def test_a_channel_that_closes_meanwhile_fails_at_once(client: Client, session: FakeSession) -> None:
+    waiting = await later(client.synced(timeout=100))
+    del session.channels[DISPLAY, 0]
+    client.post(ChannelClosed(DISPLAY))
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ExpectationFailed, match="left before it was in step on cursor:0, display:0"):
+            await waiting
+
+
+async def test_a_channel_that_answered_may_close(client: Client, session: FakeSession) -> None:
+    waiting = await later(client.synced())
+    client.post(Synced(CURSOR, 0, 1))
+    del session.channels[CURSOR, 0]
+    client.post(ChannelClosed(CURSOR))
+    client.post(Synced(DISPLAY, 0, 1))
+    await waiting
+
+
+async def test_a_client_that_leaves_meanwhile_fails_at_once(client: Client, session: FakeSession) -> None:
+    waiting = await later(client.synced(timeout=100))
+    session.channels.clear()
+    client.post(Disconnected())
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ExpectationFailed, match="gone>: it left before"):
+            await waiting
+
+
+async def test_a_client_that_left_is_not_in_step(client: Client, session: FakeSession) -> None:
+    session.channels.clear()
+    client.post(Disconnected())
+    with pytest.raises(ExpectationFailed, match="gone>: it left before"):
+        await client.synced()
+
+
+async def test_waiting_for_the_end(client: Client) -> None:
+    with pytest.raises(ExpectationFailed, match="still connected after 0 s"):
+        await client.wait_disconnected(timeout=0)
+    client.post(Disconnected())
+    await client.wait_disconnected(timeout=0)
+
+
+# With a real one
+
+
+async def test_in_step_means_drawn(tries: int = 20) -> None:
+    async with serving(displays=[(64, 48)]) as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        await client.expect(ChannelOpened(CURSOR, 0))
+        for number in range(tries):
+            server.displays[0].fill((number, 0, 30, 40), number * 1000)
+            await client.synced()
+            assert probe.display.painter.primary.pixels == server.displays[0].screenshot().pixels
+
+
+async def test_many_may_wait_to_be_in_step() -> None:
+    async with serving(displays=[(64, 48)]) as server, Probe.of(server):
+        client = await server.wait_client()
+        await asyncio.gather(*(client.synced() for _ in range(200)))
+
+
+async def test_in_step_while_the_guest_goes_on_drawing() -> None:
+    async with serving(displays=[(64, 48)]) as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        drawing = True
+
+        def draw() -> None:
+            server.displays[0].fill((0, 0, 9, 9), "red")
+            if drawing:
+                asyncio.get_running_loop().call_soon(draw)
+
+        draw()
+        try:
+            await client.synced()
+        finally:
+            drawing = False
+        await probe.shows(server.displays[0])
+
+
+async def test_a_client_that_does_not_answer_is_not_in_step() -> None:
+    async with serving(displays=[(64, 48)]) as server, Probe.of(server, answering=False):
+        client = await server.wait_client()
+        with pytest.raises(ExpectationFailed, match="not in step within 0.01 s on .*display:0"):
+            await client.synced(timeout=0.01)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        pytest.param(lambda probe: probe.display.send_bytes(b"\xff" * 6), id="violation"),
+        pytest.param(lambda probe: probe.display.pause() or probe.main.send_bytes(b"\xff" * 6), id="main"),
+    ],
+)
+async def test_a_client_that_leaves_is_not_waited_for(leave: Callable[[Probe], None]) -> None:
+    async with serving(displays=[(64, 48)]) as server, Probe.of(server, answering=False) as probe:
+        client = await server.wait_client()
+        waiting = await later(client.synced(timeout=100))
+        leave(probe)
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ExpectationFailed, match="left before it was in step"):
+                await waiting
+        for channel in probe.channels.values():
+            channel.resume()
+
+
+async def test_a_message_by_hand() -> None:
+    async with serving(displays=[(64, 48)]) as server, Probe.of(server, channels=[DISPLAY]) as probe:
+        client = await server.wait_client()
+        await client.synced()
+        client.send(display.SurfaceCreate(5, 8, 8, 32, 0))
+        await probe.display.until(lambda: 5 in probe.display.painter.surfaces)
+        client.send(base.Notify(0, 0, 0, 0, b"hello"))
+        await probe.main.take(base.Notify)
+        with pytest.raises(WrongState, match="inputs:0"):
+            client.send(inputs.MouseMotionAck())
+        assert client.connected
+        await client.expect(DisplayReady)

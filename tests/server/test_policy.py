@@ -1,0 +1,147 @@
+"""What a server decides about links: which channels there are, and over what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from spiceemu.policy import ServerPolicy, channel_types
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.errors import (
+    BadConnectionId,
+    ChannelNotAvailable,
+    InvalidValue,
+    LinkError,
+    NeedSecured,
+    NeedUnsecured,
+    PermissionDenied,
+)
+from spiceemu.protocol.link import LinkRequest
+from spiceemu.protocol.ticket import Password
+
+MAIN, DISPLAY, INPUTS, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.CURSOR
+
+SESSION = 77
+
+
+def policy(
+    displays: int = 2,
+    password: str = "",
+    tls_channels: list[str] | None = None,
+    plain_channels: list[str] | None = None,
+) -> ServerPolicy:
+    return ServerPolicy(
+        displays=displays,
+        password=Password(password),
+        has_session=lambda session: session == SESSION,
+        has_channel=lambda session, kind, number: (session, kind, number) == (SESSION, DISPLAY, 0),
+        tls_channels=tls_channels or (),
+        plain_channels=plain_channels or (),
+    )
+
+
+def request(kind: int, number: int = 0, *, session: int = SESSION, secure: bool = False) -> LinkRequest:
+    return LinkRequest(
+        connection_id=session,
+        channel_type=kind,
+        channel_id=number,
+        major=2,
+        minor=2,
+        common_capabilities=(),
+        channel_capabilities=(),
+        secure=secure,
+    )
+
+
+def refusal(call: Callable[[], None]) -> type[LinkError] | None:
+    try:
+        call()
+    except LinkError as error:
+        return type(error)
+    return None
+
+
+def test_the_list_of_channels() -> None:
+    assert policy(displays=2).channels() == [(DISPLAY, 0), (DISPLAY, 1), (CURSOR, 0), (CURSOR, 1), (INPUTS, 0)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "refused"),
+    [
+        (MAIN, 0, None),
+        (MAIN, 1, ChannelNotAvailable),
+        (DISPLAY, 1, None),
+        (DISPLAY, 2, ChannelNotAvailable),
+        (DISPLAY, 255, ChannelNotAvailable),
+        (CURSOR, 1, None),
+        (INPUTS, 0, None),
+        (INPUTS, 1, ChannelNotAvailable),
+        (ChannelType.PLAYBACK, 0, ChannelNotAvailable),
+        (0, 0, ChannelNotAvailable),
+        (255, 0, ChannelNotAvailable),
+    ],
+)
+@pytest.mark.parametrize("secure", [True, False])
+def test_only_what_is_listed_can_be_linked(
+    kind: int, number: int, refused: type[LinkError] | None, secure: bool
+) -> None:
+    assert refusal(lambda: policy().admit(request(kind, number, secure=secure))) is refused
+
+
+@pytest.mark.parametrize("kind", [MAIN, DISPLAY, INPUTS, CURSOR])
+@pytest.mark.parametrize("secure", [True, False])
+def test_channels_over_tls_only_or_without_it_only(kind: ChannelType, secure: bool) -> None:
+    name = kind.name.lower()
+    tls, plain = policy(tls_channels=[name]), policy(plain_channels=[name])
+    assert refusal(lambda: tls.admit(request(kind, secure=secure))) is (None if secure else NeedSecured)
+    assert refusal(lambda: plain.admit(request(kind, secure=secure))) is (NeedUnsecured if secure else None)
+    other = INPUTS if kind is not INPUTS else MAIN
+    assert refusal(lambda: tls.admit(request(other, secure=secure))) is None
+    everything = policy(tls_channels=["all"])
+    assert refusal(lambda: everything.admit(request(kind, secure=secure))) is (None if secure else NeedSecured)
+
+
+def test_one_channel_may_be_over_tls_and_another_without() -> None:
+    mixed = policy(tls_channels=["inputs"], plain_channels=["display"])
+    assert refusal(lambda: mixed.admit(request(INPUTS, secure=True))) is None
+    assert refusal(lambda: mixed.admit(request(DISPLAY))) is None
+
+
+def test_channels_by_name() -> None:
+    assert channel_types(["main", "usbredir"]) == {MAIN, ChannelType.USBREDIR}
+    assert channel_types(["all"]) == set(ChannelType)
+    assert channel_types([]) == frozenset()
+    with pytest.raises(InvalidValue, match=r"no channel is called 'Main'; there are all, main, display"):
+        channel_types(["Main"])
+
+
+def test_the_same_channel_cannot_be_both() -> None:
+    with pytest.raises(InvalidValue, match="cannot be linked at all: cursor, main"):
+        policy(tls_channels=["main", "cursor", "inputs"], plain_channels=["cursor", "main", "display"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "session", "refused"),
+    [
+        (MAIN, 0, 0, None),
+        (MAIN, 0, 1, BadConnectionId),
+        (DISPLAY, 0, 0, BadConnectionId),
+        (DISPLAY, 0, 76, BadConnectionId),
+        (DISPLAY, 0, SESSION, ChannelNotAvailable),
+        (DISPLAY, 1, SESSION, None),
+        (INPUTS, 0, SESSION, None),
+    ],
+)
+def test_sessions(kind: ChannelType, number: int, session: int, refused: type[LinkError] | None) -> None:
+    assert refusal(lambda: policy().check_session(request(kind, number, session=session))) is refused
+
+
+def test_passwords() -> None:
+    decided = policy(password="x")
+    assert refusal(lambda: decided.check_password(b"x\0", 0.0)) is None
+    for wrong in (b"", b"y", b"xx", None):
+        assert refusal(lambda ticket=wrong: decided.check_password(ticket, 0.0)) is PermissionDenied  # type: ignore[misc]
+    decided.password = Password("x", 5.0)
+    assert refusal(lambda: decided.check_password(b"x", 5.0)) is None
+    assert refusal(lambda: decided.check_password(b"x", 5.1)) is PermissionDenied
