@@ -1,6 +1,6 @@
 """Messages: a DRAW_COPY written against construct, and the way in of a client's input against bare loops.
 
-What is compared runs in turn, in many short rounds, and each counts with its best: processor time, not the clock's. So the
+What is compared runs in turn, in many short rounds, and each counts with its best: processor time, not the clock's. So
 ratios hold on a machine that others use as well.
 """
 

@@ -80,7 +80,7 @@ class NotePanel(Panel):
             note.erase(-1)
         elif event.character is not None:
             note.insert(event.character)
-        elif self.state.guest.keyboard.held.isdisjoint(_CTRL):
+        elif self.state.held.keys().isdisjoint(_CTRL):
             self._move_caret(event.name)
         elif event.name == "c":
             self._copy()

@@ -54,15 +54,14 @@ class KeyboardPanel(Panel):
 
     def refresh(self) -> None:
         """Draw what changed since the last time."""
-        keyboard, event = self.state.guest.keyboard, self.state.last_key
+        locks, event = self.state.guest.keyboard.locks, self.state.last_key
         last = _NOTHING
         if event is not None:
             last = f"{event.scancode:#04x}  {event.name}"
             if event.character and event.character.isprintable() and event.character != event.name:
                 last += f"  {event.character!r}"
-        held = " + ".join(map(keyboard.keymap.name_of, sorted(keyboard.held)))
-        self._values.show([last, held or _NOTHING])
-        self._lights.show([(box, TEAL if keyboard.locks & lock else UNLIT) for box, lock in self._lamps])
+        self._values.show([last, " + ".join(self.state.held.values()) or _NOTHING])
+        self._lights.show([(box, TEAL if locks & lock else UNLIT) for box, lock in self._lamps])
 
 
 class ClipboardPanel(Panel):

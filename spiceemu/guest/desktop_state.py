@@ -107,6 +107,8 @@ class State:
     clients: Sequence[ClientInfo] = ()
     note: NoteText = field(default_factory=lambda: NoteText(WELCOME))
     last_key: KeyEvent | None = None
+    held: dict[int, str] = field(default_factory=dict)
+    """Scancodes and names of the keys that are down, by their events: several are told at once, after the last."""
     dots: deque[Dot] = field(default_factory=lambda: deque(maxlen=MAX_DOTS))
     wheel_turns: int = 0
     """Steps of the wheel away from the user, less those the other way."""
@@ -117,6 +119,9 @@ class State:
         """Note a key."""
         if event.pressed:
             self.last_key = event
+            self.held[event.scancode] = event.name
+        else:
+            self.held.pop(event.scancode, None)
 
     def on_pointer(self, event: PointerEvent) -> None:
         """Note what the mouse did."""

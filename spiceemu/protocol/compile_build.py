@@ -13,7 +13,7 @@ from typing import Any
 
 from construct import Bytes, GreedyBytes
 
-from spiceemu.protocol.compiler import Writer, flat_format, functions_of, scalar_of
+from spiceemu.protocol.compiler import Writer, flat_format, functions_of, has_pointers, scalar_of
 from spiceemu.protocol.layout import (
     ArrayOf,
     Blob,
@@ -46,6 +46,20 @@ def emit_source(record: type[Record], names: dict[str, Any]) -> list[str]:
     writer.record(record, "x")
     writer.flush()
     return ["def emit(x, out, queue, free):", *writer.lines, "    return free"]
+
+
+def pieces_source(record: type[Record], names: dict[str, Any]) -> list[str]:
+    """The lines of ``pieces(x)``."""
+    root = _size(record, "x", "x", Writer(names)) if has_pointers(record) else "0"
+    return [
+        "def pieces(x):",
+        "    out = []",
+        "    queue = []",
+        f"    free = emit(x, out, queue, {root})",
+        "    for emit_target, target in queue:  # grows while it is walked: targets of targets come last",
+        "        free = emit_target(target, out, queue, free)",
+        "    return out",
+    ]
 
 
 def _size(layout: Any, value: str, owner: str, writer: Writer) -> str:
@@ -181,12 +195,15 @@ class _EmitWriter(Writer):
             self.line(f"{place} = 0")
             self.line(f"if {target} is not None:")
             self.indent += "    "
-        # A null where a target is required has no size: that raises, and explain() says so.
-        self.line(f"{size} = {length}")
-        if layout.nonnull:
-            self.line(f"if not {size}: raise ValueError({EMPTY_TARGET!r})")
-        self.line(f"{place} = free if {size} else 0")
-        self.line(f"free += {size}")
+        if is_record(inner):  # which is never empty
+            self.line(f"{place} = free")
+            self.line(f"free += {length}")
+        else:
+            self.line(f"{size} = {length}")
+            if layout.nonnull:
+                self.line(f"if not {size}: raise ValueError({EMPTY_TARGET!r})")
+            self.line(f"{place} = free if {size} else 0")
+            self.line(f"free += {size}")
         self.line(f"queue.append(({emit}, {target}))")
         if not layout.nonnull:
             self.indent = self.indent[:-4]

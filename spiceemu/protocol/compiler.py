@@ -2,11 +2,12 @@
 
 construct walks its objects for every message, which costs 40 to 90 µs for a DRAW_COPY. Here the same objects are walked
 once, on first use, and written out as Python source: neighbouring fixed fields become one ``struct`` call, whatever
-else stays a branch, a slice or a loop. Three functions a record::
+else stays a branch, a slice or a loop. Four functions a record::
 
     parse(body, o, end)              -> (record, the offset after it)
     size(x)                          -> bytes of the record itself, without what it points to
     emit(x, out, queue, free)        -> free, after appending the record's pieces to ``out``
+    pieces(x)                        -> the pieces of the record and of all it points to
 
 ``free`` is the offset at which the next pointed-to part will stand. A pointer met while emitting takes ``free`` as its
 value, moves it on by the target's size and queues the target: the breadth-first order of upstream's marshallers, known
@@ -33,6 +34,7 @@ class Functions(NamedTuple):
     parse: Callable[[bytes, int, int], tuple[Any, int]]
     size: Callable[[Any], int]
     emit: Callable[[Any, list[bytes], list[tuple[Any, Any]], int], int]
+    pieces: Callable[[Any], list[bytes]]
     has_pointers: bool
     source: str
 
@@ -50,14 +52,15 @@ def functions_of(record: type[Record]) -> Functions:
 
 def _compile(record: type[Record]) -> Functions:
     # Here, because both modules need functions_of for the records inside a record.
-    from spiceemu.protocol.compile_build import emit_source, size_source
+    from spiceemu.protocol.compile_build import emit_source, pieces_source, size_source
     from spiceemu.protocol.compile_parse import parse_source
 
     names: dict[str, Any] = {}
-    lines = [*parse_source(record, names), *size_source(record, names), *emit_source(record, names)]
-    source = "\n".join(lines)
+    sources = (parse_source, size_source, emit_source, pieces_source)
+    source = "\n".join(line for make in sources for line in make(record, names))
     exec(compile(source, f"<{record.__module__}.{record.__qualname__}>", "exec"), names)  # noqa: S102 - our own text
-    return Functions(names["parse"], names["size"], names["emit"], _has_pointers(record), source)
+    parse, size, emit, pieces = (names[function] for function in ("parse", "size", "emit", "pieces"))
+    return Functions(parse, size, emit, pieces, has_pointers(record), source)
 
 
 class Writer:
@@ -126,9 +129,10 @@ def least_size(layout: Any) -> int:
     return 4 if isinstance(layout, Pointer) else 0
 
 
-def _has_pointers(layout: Any) -> bool:
+def has_pointers(layout: Any) -> bool:
+    """Whether a layout points to anything, or has a part that may."""
     if is_record(layout):
-        return any(_has_pointers(field.layout) for field in layout.wire_fields)
+        return any(has_pointers(field.layout) for field in layout.wire_fields)
     if isinstance(layout, Choice):
-        return any(_has_pointers(case.target) for case in layout.cases)
+        return any(has_pointers(case.target) for case in layout.cases)
     return isinstance(layout, Pointer)

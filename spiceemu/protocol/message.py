@@ -22,7 +22,7 @@ from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.compile_build import BUILD_ERRORS, explain
 from spiceemu.protocol.compile_parse import Malformed, TooMany, fixed_reader
-from spiceemu.protocol.compiler import functions_of
+from spiceemu.protocol.compiler import Functions, functions_of
 from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage, UnknownMessage
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Message(layout.Record):
     """
 
     spec: ClassVar[Spec]
+    functions: ClassVar[Functions]
 
     trailing: bytes = dataclasses.field(default=b"", kw_only=True)
 
@@ -77,7 +78,7 @@ class Message(layout.Record):
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a count over its named limit.
         """
-        functions = functions_of(cls)
+        functions = cls.functions
         try:
             made, end = functions.parse(body, 0, len(body))
         except TooMany as error:
@@ -93,16 +94,8 @@ class Message(layout.Record):
 
         :raises InvalidValue: naming the field that does not fit.
         """
-        functions = functions_of(type(self))
-        out: list[bytes] = []
         try:
-            if functions.has_pointers:
-                queue: list[tuple[Any, Any]] = []
-                free = functions.emit(self, out, queue, functions.size(self))
-                for emit, target in queue:  # grows while it is walked: targets of targets come last
-                    free = emit(target, out, queue, free)
-            else:
-                functions.emit(self, out, [], 0)
+            out = self.functions.pieces(self)
         except BUILD_ERRORS as error:
             raise InvalidValue(f"{self.spec.name}.{explain(self, type(self)) or error}") from error
         if self.trailing:
@@ -117,6 +110,16 @@ class Message(layout.Record):
         shown = repr(self)
         return f"{self.spec.name}{shown[shown.index('(') :]}"
 
+
+class _CompiledOnFirstUse:
+    """A message's compiled functions; once made, they stand in the class in this object's place."""
+
+    def __get__(self, _instance: Any, owner: type[Message]) -> Functions:
+        owner.functions = functions_of(owner)
+        return owner.functions
+
+
+Message.functions = _CompiledOnFirstUse()  # type: ignore[assignment]
 
 MessageType = TypeVar("MessageType", bound=Message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -178,7 +179,7 @@ class TestWrap:
         assert all(0 <= end - start <= columns for start, end in spans)
         assert spans[0][0] == 0
         assert spans[-1][1] == len(text)
-        for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        for (_, end), (start, _) in pairwise(spans):
             assert start == end or (start == end + 1 and text[end] == "\n")
 
     def test_it_breaks_at_spaces_where_it_can(self) -> None:

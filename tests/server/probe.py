@@ -87,6 +87,19 @@ async def open_socket(
     return made
 
 
+async def turns(count: int = 10) -> None:
+    """Let the loop do what is due."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the loop run until something is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():
+            await turns(1)
+
+
 class ProbeChannel:
     """One channel of the client, and the task that reads it.
 

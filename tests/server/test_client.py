@@ -1,4 +1,4 @@
-"""What a test is told of a client: events in order, expectations that fail with what came instead, and being in step."""
+"""What a test is told of a client: events in order, expectations that show what came instead, and being in step."""
 
 from __future__ import annotations
 
@@ -125,11 +125,11 @@ async def test_of_many_near_misses_the_last_are_shown(client: Client) -> None:
 async def test_a_failure_without_any_event(client: Client) -> None:
     with pytest.raises(ExpectationFailed, match=r"KeyDown did not come within 0 s; 0 events .*: nothing$"):
         await client.expect(KeyDown, timeout=0)
+
+    def wanted_key(_event: object) -> bool:
+        return False
+
     with pytest.raises(ExpectationFailed, match="wanted_key"):
-
-        def wanted_key(_event: object) -> bool:
-            return False
-
         await client.expect(wanted_key, timeout=0)
 
 
@@ -276,11 +276,11 @@ async def test_waiting_for_the_end(client: Client) -> None:
 # With a real one
 
 
-async def test_in_step_means_drawn(tries: int = 20) -> None:
+async def test_in_step_means_drawn() -> None:
     async with serving(displays=[(64, 48)]) as server, Probe.of(server) as probe:
         client = await server.wait_client()
         await client.expect(ChannelOpened(CURSOR, 0))
-        for number in range(tries):
+        for number in range(20):
             server.displays[0].fill((number, 0, 30, 40), number * 1000)
             await client.synced()
             assert probe.display.painter.primary.pixels == server.displays[0].screenshot().pixels
@@ -313,7 +313,7 @@ async def test_in_step_while_the_guest_goes_on_drawing() -> None:
 async def test_a_client_that_does_not_answer_is_not_in_step() -> None:
     async with serving(displays=[(64, 48)]) as server, Probe.of(server, answering=False):
         client = await server.wait_client()
-        with pytest.raises(ExpectationFailed, match="not in step within 0.01 s on .*display:0"):
+        with pytest.raises(ExpectationFailed, match=r"not in step within 0\.01 s on .*display:0"):
             await client.synced(timeout=0.01)
 
 

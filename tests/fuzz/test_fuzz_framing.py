@@ -1,0 +1,122 @@
+"""Streams of frames: valid ones with changes, in any pieces, to the framing alone and on to the messages."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.catalogue import CLIENT, SERVER, base, display, inputs, lookup, main
+from spiceemu.protocol.errors import SpiceError
+from spiceemu.protocol.framing import MAX_CLIENT_BODY, Frame, FrameReader, FrameWriter, build_sub_messages
+
+from .inputs import CHANGES, CUTS, Change, changed, pieces
+from .measure import examples, hold_to_the_rule
+
+LIMIT = 1 << 16
+
+SENT = (
+    base.Ping(1, 2, b"padding" * 9),
+    base.SetAck(1, 20),
+    main.AgentData(b"piece of a message" * 5),
+    inputs.MouseMotion(1, -1, 0),
+    display.Mark(),
+)
+IN_LISTS = (display.InvalAllPixmaps(), base.Ping(1, 2, b"in a list"))
+
+
+def stream(*, mini: bool) -> bytes:
+    """Every kind of frame there is, twice."""
+    writer = FrameWriter(mini=mini, direction=SERVER)
+    frames = [writer.frame(base.Ping(1, 2, b"x"), IN_LISTS[:count]) for count in range(3)]
+    frames.append(writer.frame(base.List(build_sub_messages(IN_LISTS, SERVER, 0))))
+    for message in SENT:
+        writer.direction = next(iter(message.spec.ids))
+        frames.append(writer.frame(message))
+    return b"".join(buffer for _ in range(2) for frame in frames for buffer in frame)
+
+
+STREAMS = {mini: stream(mini=mini) for mini in (True, False)}
+HEADERS = pytest.mark.parametrize("mini", [True, False], ids=["mini", "full"])
+
+
+def read(data: Iterable[bytes], *, mini: bool) -> tuple[list[Frame], str]:
+    """The frames of a stream in pieces, and the error that ended it, if one did."""
+    reader = FrameReader(mini=mini, max_body=LIMIT)
+    found: list[Frame] = []
+    try:
+        for piece in data:
+            found.extend(reader.receive_data(piece))
+    except SpiceError as error:
+        return found, str(error)
+    return found, ""
+
+
+def judge(data: bytes, cuts: list[float], *, mini: bool) -> None:
+    """Within the rule, and the same whether it comes at once or in pieces."""
+    parts = pieces(data, cuts)
+
+    def take() -> None:
+        reader = FrameReader(mini=mini, max_body=LIMIT)
+        try:
+            for part in parts:
+                for _ in reader.receive_data(part):
+                    pass
+        except SpiceError:
+            pass
+
+    hold_to_the_rule(len(data), take)
+    whole = read([data], mini=mini)
+    assert read(parts, mini=mini) == whole
+    frames, _ = whole
+    assert sum(len(body) for _, body, _ in frames) <= 2 * len(data)
+
+
+@HEADERS
+@examples("framing", 4)
+@given(changes=CHANGES, cuts=CUTS)
+def test_a_stream_with_changes(mini: bool, changes: list[Change], cuts: list[float]) -> None:
+    judge(changed(STREAMS[mini], changes, (STREAMS[not mini],)), cuts, mini=mini)
+
+
+@HEADERS
+@examples("framing", 4)
+@given(data=st.binary(max_size=400), cuts=CUTS)
+def test_noise_as_a_stream(mini: bool, data: bytes, cuts: list[float]) -> None:
+    judge(data, cuts, mini=mini)
+
+
+def take_in(data: list[bytes], channel: ChannelType, direction: str, *, mini: bool) -> None:
+    """The whole way of a stream to its messages."""
+    reader = FrameReader(mini=mini, max_body=MAX_CLIENT_BODY)
+    try:
+        for piece in data:
+            for number, body, _ in reader.receive_data(piece):
+                lookup(channel, direction, number).parse(body)
+    except SpiceError:
+        pass
+
+
+@HEADERS
+@examples("streams", 2)
+@given(
+    start=st.sampled_from([(channel, direction) for channel in ChannelType for direction in (SERVER, CLIENT)]),
+    numbers=st.lists(st.integers(0, 400), max_size=4),
+    changes=CHANGES,
+    cuts=CUTS,
+)
+def test_a_stream_and_its_messages(
+    mini: bool, start: tuple[ChannelType, str], numbers: list[int], changes: list[Change], cuts: list[float]
+) -> None:
+    made = b""
+    for serial, number in enumerate(numbers, 1):
+        body = changed(STREAMS[mini], changes[:1])
+        header = (serial, number, len(body), 0)
+        made += struct.pack("<HI", *header[1:3]) if mini else struct.pack("<QHII", *header)
+        made += body
+    parts = pieces(changed(made, changes), cuts)
+    hold_to_the_rule(sum(map(len, parts)), lambda: take_in(parts, *start, mini=mini))
