@@ -31,7 +31,7 @@ async def run(*command: str, **variables: str) -> str:
 
 async def until(command: tuple[str, ...], **variables: str) -> str:
     """Ask again until the command has something to say."""
-    while not (output := await run(*command, **variables)):
+    while not (output := await run(*command, **variables)):  # noqa: ASYNC110 - another process has no event for us
         await asyncio.sleep(0.1)
     return output
 

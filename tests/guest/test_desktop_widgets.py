@@ -135,6 +135,17 @@ class TestShapes:
         changing.show([one])
         assert drawn[1:] == [Fill(0, two[0], 0)]
 
+    def test_nothing_is_drawn_that_is_covered_up(self) -> None:
+        display = Display(0, 40, 40)
+        changing = Shapes(Canvas(display), 0)
+        below, above = (Rect(0, 0, 20, 20), 1), (Rect(5, 5, 10, 10), 2)
+        changing.show([below, above])
+        drawn = watched(display)
+        changing.show([below, (above[0], 3)])
+        assert drawn == [Fill(0, above[0], 3)]
+        changing.show([below])
+        assert drawn[1:] == [Fill(0, above[0], 1)]
+
 
 class TestNoteText:
     def test_typing(self) -> None:
@@ -227,15 +238,17 @@ class TestFloating:
         assert area(shown) == area([Rect(10, 12, 14, 9)]) - area([Rect(13, 10, 14, 9)])
         assert not any(isinstance(each, Fill | Text) for each in drawn)
 
-    @given(rects, rects, st.tuples(st.integers(0, 36), st.integers(0, 41)))
-    def test_what_is_drawn_below_it_comes_out(self, filled: Rect, copied: Rect, place: tuple[int, int]) -> None:
+    @given(rects, rects, st.tuples(coordinates, coordinates), st.tuples(st.integers(0, 36), st.integers(0, 41)))
+    def test_what_is_drawn_below_it_comes_out(
+        self, filled: Rect, copied: Rect, target: tuple[int, int], place: tuple[int, int]
+    ) -> None:
         display, bare = Display(0, 50, 50), Display(0, 50, 50)
         canvas, floating = self.floating(display)
         _, left = self.floating(bare)
         left.hide()
         for each in (canvas, Canvas(bare)):
+            each.copy(copied, target)
             each.fill(filled, 0x00FF00)
-            each.copy(copied, (7, 9))
             each.text((5, 14), "below", SMALL, INK, PAPER)
         canvas.settle()
         floating.move(*place)
