@@ -7,15 +7,14 @@ ratios hold on a machine that others use as well.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable
 from struct import Struct
 from time import process_time
-from typing import NamedTuple
 
 import construct
 from construct import Int8ul, Int16ul, Int32sl, Int32ul, Int64ul
 
+from benchmarks.report import Row
 from spiceemu.protocol import display, draw, inputs
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.catalogue import CLIENT, messages_of
@@ -29,16 +28,6 @@ ROUNDS = 60
 HEADS = 50  # built in a round
 MESSAGES = 40_000  # read in a round
 CHUNK = 256 * 1024  # bytes of one read
-
-
-class Row(NamedTuple):
-    """A line of the table. ``ratio`` is how many times as fast as the reference; ``goal`` is what it should reach."""
-
-    name: str
-    measured: str
-    reference: str
-    ratio: float
-    goal: float | None
 
 
 def best_seconds(*functions: Callable[[], object]) -> list[float]:
@@ -118,9 +107,9 @@ def head_rows() -> list[Row]:
         )
     )
     return [
-        Row("DRAW_COPY head", f"{ours:.2f} µs", f"plain construct {by_hand:.1f} µs", by_hand / ours, 50),
-        Row("DRAW_COPY head", f"{ours:.2f} µs", f"its own layout {declared:.1f} µs", declared / ours, 50),
-        Row("DRAW_COPY made and built", f"{anew:.2f} µs", f"plain construct {by_hand:.1f} µs", by_hand / anew, None),
+        Row("DRAW_COPY head", f"{ours:.2f} µs", f"plain construct {by_hand:.1f} µs", by_hand / ours, ">= 50"),
+        Row("DRAW_COPY head", f"{ours:.2f} µs", f"its own layout {declared:.1f} µs", declared / ours, ">= 50"),
+        Row("DRAW_COPY made and built", f"{anew:.2f} µs", f"plain construct {by_hand:.1f} µs", by_hand / anew),
     ]
 
 
@@ -164,7 +153,7 @@ def read_messages(arriving: list[bytes]) -> None:
 
 
 def read_values(arriving: list[bytes]) -> None:
-    """A bare loop to the same end: header, body, its values by ``struct``, a handler; no limit, serial or message."""
+    """A loop to the same end: header, body, its values by ``struct``, a handler; no limit, serial or message."""
     unpack = HEADER.unpack_from
     table = {message.spec.ids[CLIENT]: (layout.unpack, ignore) for message, layout in BY_HAND.items()}
     rest = b""
@@ -183,7 +172,7 @@ def read_values(arriving: list[bytes]) -> None:
 
 
 def read_bodies(arriving: list[bytes]) -> None:
-    """A loop still barer: it does not look into bodies."""
+    """The bare loop that the goal is about: header, body, a handler; it does not look into bodies."""
     unpack = HEADER.unpack_from
     table = {message.spec.ids[CLIENT]: ignore for message in BY_HAND}
     rest = b""
@@ -210,22 +199,11 @@ def inbound_rows() -> list[Row]:
     )
     measured = f"{ours:.2f} M msg/s"
     return [
-        Row("input read and dispatched", measured, f"bare loop {values:.2f} M msg/s", ours / values, 0.4),
-        Row("input read and dispatched", measured, f"bodies unread {bodies:.2f} M msg/s", ours / bodies, None),
+        Row("input read and dispatched", measured, f"loop that unpacks {values:.2f} M msg/s", ours / values),
+        Row("input read and dispatched", measured, f"bare loop {bodies:.2f} M msg/s", ours / bodies, ">= 0.4"),
     ]
 
 
 def rows() -> list[Row]:
     """Measure, and return the lines of the table."""
     return head_rows() + inbound_rows()
-
-
-def main() -> None:
-    sys.stdout.write(f"{'what':28}{'measured':>16}{'reference':>32}{'ratio':>8}{'goal':>7}\n")
-    for name, measured, reference, ratio, goal in rows():
-        aim = "" if goal is None else f"{goal:g}"
-        sys.stdout.write(f"{name:28}{measured:>16}{reference:>32}{ratio:8.2f}{aim:>7}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -26,12 +26,13 @@ from spiceemu.protocol.link import U32
 from spiceemu.protocol.message import SERVER
 from spiceemu.protocol.ticket import encrypt_ticket, process_key
 
-ROUNDS = 15
 PASSWORD = "s3cret"
+LINK_ROUNDS = 60
 DISPLAYS = 16  # so many channels there are to link at once, and as many for their cursors
 CHANNELS = [(kind, number) for kind in (ChannelType.DISPLAY, ChannelType.CURSOR) for number in range(DISPLAYS)]
 WIDTH, HEIGHT = 1920, 1080
-FRAMES = 60  # of a round
+FRAME_ROUNDS = 25
+FRAMES = 30  # of a round
 IN_FLIGHT = 3  # frames drawn before the first of them has reached the client
 
 
@@ -70,7 +71,7 @@ async def link_rows() -> list[Row]:
     ticket = bytes.fromhex(proof())[U32.size :]
     link = decrypt = float("inf")
     async with SpiceServer(password=PASSWORD, displays=[(64, 64)] * DISPLAYS) as server, ClientProcess() as clients:
-        for _ in range(ROUNDS):
+        for _ in range(LINK_ROUNDS):
             link = min(link, await clients.do("links", server.port, proof(), CHANNELS) / len(CHANNELS))
             start = perf_counter()
             for _ in CHANNELS:
@@ -84,7 +85,7 @@ async def frame_rows() -> list[Row]:
     pixels = random.Random(1).randbytes(WIDTH * HEIGHT * 4)
     ours = bare = float("inf")
     async with ClientProcess() as clients:
-        for _ in range(ROUNDS):
+        for _ in range(FRAME_ROUNDS):
             ours = min(ours, await send_frames(clients, pixels))
             bare = min(bare, await send_bare_frames(clients, pixels))
     name = f"frames of {len(pixels) / 1e6:.1f} MB, drawn and sent"

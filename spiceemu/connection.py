@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[bytes | memoryview] = deque()
         self._paused = False
         self._pump_due = False
-        self._ending = False
+        self._hung_up = False
         self._reason = ""
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the link or of the channel."""
-        if self.is_closing:
+        if self._is_over:
             return
         if self._handshake is not None:
             self._early.append(data)
@@ -237,7 +237,7 @@ class Connection(asyncio.Protocol):
 
     def check_time(self, now: float) -> None:
         """Judge the channel's deadlines."""
-        if self.attachment is not None and not self.is_closing:
+        if self.attachment is not None and not self._is_over:
             try:
                 self.attachment.channel.check_time(now)
             except RemoteError as error:
@@ -262,7 +262,7 @@ class Connection(asyncio.Protocol):
 
     def pump(self) -> None:
         """Write while the transport's buffer is empty and the channel has something."""
-        if self.attachment is None or self.is_closing:
+        if self.attachment is None or self._is_over:
             return
         channel = self.attachment.channel
         if not self._waiting and not self._paused:
@@ -275,7 +275,7 @@ class Connection(asyncio.Protocol):
         self._limit_reading(channel)
 
     def _limit_reading(self, channel: Channel) -> None:
-        if self.is_closing:
+        if self._transport.is_closing():
             return
         if self._paused and channel.unsent > MAX_UNSENT:
             self._transport.pause_reading()
@@ -283,36 +283,41 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     @property
-    def is_closing(self) -> bool:
-        """Whether the client is neither listened to nor told anything any more."""
-        return self._ending or self._transport.is_closing()
+    def _is_over(self) -> bool:
+        """Whether nothing is sent any more, and what comes is not looked at."""
+        return self._hung_up or self._transport.is_closing()
 
-    def close(self, reason: str = "") -> None:
-        """Close after what is written has gone out and the client has closed its side, or after ``CLOSE_TIMEOUT``.
+    def hang_up(self, reason: str = "") -> None:
+        """End our side, and close when the client has ended its own, or ``CLOSE_TIMEOUT`` has passed.
 
-        What the client still sends is read until then: of a socket that is closed with bytes unread, or that bytes
-        still come to, the far side hears that it broke, and may lose what it was sent last.
+        The client is in the middle of something, perhaps: to one that sends to a closed socket the connection broke.
         """
-        if self._handshake is not None:
-            self.abort(reason)
-        elif not self.is_closing:  # asyncio's TLS transport cannot be aborted any more if closed twice
-            self._reason = reason
-            self._ending = True
-            self._end_writing()
-            if self._deadline is not None:
-                self._deadline.cancel()
-            self._deadline = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
-
-    def _end_writing(self) -> None:
-        if not self._transport.can_write_eof():
-            self._transport.close()  # TLS has an ending of its own
+        if self._handshake is not None or self._is_over or not self._transport.can_write_eof():
+            self.close(reason)  # TLS has an ending of its own
             return
+        self._hung_up = True
+        self._reason = reason
+        self._set_abort()
         try:
             self._transport.write_eof()
-        except OSError:  # the connection is broken, and asyncio has not heard of it yet
+        except OSError:  # the client has gone, and asyncio has not heard of it yet
             self._transport.abort()
         if not self._transport.is_closing() and not self._transport.is_reading():
             self._transport.resume_reading()
+
+    def _set_abort(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+
+    def close(self, reason: str = "") -> None:
+        """Close after what is written has gone out, or ``CLOSE_TIMEOUT`` has passed."""
+        if self._handshake is not None:
+            self.abort(reason)
+        elif not self._transport.is_closing():  # asyncio's TLS transport cannot be aborted any more if closed twice
+            self._reason = self._reason or reason
+            self._transport.close()
+            self._set_abort()
 
     def abort(self, reason: str = "") -> None:
         """Close at once, whatever is still to be sent."""

@@ -64,7 +64,7 @@ class Member:
     def disconnect(self, reason: str) -> None:
         """Close all connections; the client is gone at once as far as the server is concerned."""
         for connection in list(self.connections):
-            connection.close(reason)
+            connection.hang_up(reason)
         self.end(reason)
 
     def end(self, reason: str) -> None:

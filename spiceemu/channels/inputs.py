@@ -14,12 +14,16 @@ from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
 from spiceemu.protocol import inputs
 from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from spiceemu.protocol.link import Linked
 
 MOTION_ACK_BUNCH = 4
 """Motions and positions that one MOUSE_MOTION_ACK stands for."""
+
+MAX_SCANCODES = 2048
+"""Most bytes of one KEY_SCANCODE: spice-server has room for no larger message (inputs-channel-client.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class InputsChannel(Channel):
         return (Scancodes(codes),)
 
     def _on_key_scancode(self, message: inputs.KeyScancode, _now: float) -> Iterable[Event]:
+        if len(message.data) > MAX_SCANCODES:
+            raise LimitExceeded(f"{self.name}: {len(message.data)} scancodes at once, the limit is {MAX_SCANCODES}")
         return (Scancodes(message.data),)
 
     def _on_key_modifiers(self, message: inputs.KeyModifiers, _now: float) -> Iterable[Event]:

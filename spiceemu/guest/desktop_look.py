@@ -78,7 +78,7 @@ class Look:
     def __init__(self, width: int, height: int) -> None:
         step_x, step_y = _SCALE_STEP
         self.scale = scale = max(1, min(width // step_x, height // step_y))
-        self.measures = measures = next(
+        measures = next(
             measures for (x, y), measures in _MEASURES.items() if width // scale >= x and height // scale >= y
         )
         self.detail = load_font(measures.detail).scaled(scale)

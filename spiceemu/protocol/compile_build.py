@@ -7,7 +7,7 @@ finds out which field it was, so that the straight way pays nothing for good err
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -108,14 +108,19 @@ class _EmitWriter(Writer):
             self.run.clear()
 
     def record(self, record: type[Record], owner: str) -> None:
+        inline = {field.name for field in record.wire_fields if isinstance(field.layout, ArrayOf | Blob)}
         for field in record.wire_fields:
-            self.field(field, owner)
+            self.field(field, owner, inline)
         if not record.wire_fields:
             self.line("pass")
 
-    def field(self, field: Field, owner: str) -> None:
+    def field(self, field: Field, owner: str, inline: Collection[str]) -> None:
+        """Write a field; what is ``inline`` in the record cannot be None, so its count need not ask."""
         counted = getattr(field.layout, "counted", None)
-        self.value(field.layout, f"len({owner}.{counted} or ())" if counted else f"{owner}.{field.name}", owner)
+        value = f"{owner}.{counted or field.name}"
+        if counted:
+            value = f"len({value})" if counted in inline else f"len({value} or ())"
+        self.value(field.layout, value, owner)
 
     def value(self, layout: Any, value: str, owner: str) -> None:
         scalar = None if is_record(layout) else scalar_of(layout)

@@ -36,6 +36,9 @@ MAX_SERVER_BODY = 1 << 28
 MAX_SUB_MESSAGES = 256
 """Most sub-messages in one list; real servers send two."""
 
+LARGE_BODY = 1 << 16
+"""From this size on it matters that a body is not held twice while its message is read and handled."""
+
 LIST_ID = List.spec.ids[SERVER]
 
 Frame = tuple[int, bytes, int]
@@ -77,6 +80,7 @@ class FrameReader:
             data = bytes(self._partial)
             self._partial.clear()
         mini, limit = self.mini, self.max_body
+        notable = min(limit, LARGE_BODY)
         header = MINI_HEADER if mini else FULL_HEADER
         unpack, header_size = header.unpack_from, header.size
         serial = self.serial
@@ -89,15 +93,20 @@ class FrameReader:
             else:
                 serial, kind, size, sub_list = unpack(data, start)
             stop = body_start + size
-            if stop > end or size > limit:
+            if stop > end or size > notable:
                 if size > limit:
                     raise LimitExceeded(f"message {kind} announces a body of {size} bytes, the limit is {limit}")
-                break
+                if stop > end:
+                    break
             self.serial = serial
+            body = data[body_start:stop]
+            if size > notable and size > end - stop:  # what is behind is less, so that copies stay few
+                data = data[stop:]
+                stop, end = 0, len(data)
             if kind == LIST_ID or sub_list:
-                yield from ((number, part, serial) for number, part in _expanded(kind, data[body_start:stop], sub_list))
+                yield from ((number, part, serial) for number, part in _expanded(kind, body, sub_list))
             else:
-                yield kind, data[body_start:stop], serial
+                yield kind, body, serial
             start = stop
         else:
             stop = body_start

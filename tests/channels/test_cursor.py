@@ -210,6 +210,14 @@ def test_the_clients_cache_is_never_too_full(shown: Shown) -> None:
     shown.assert_same()
 
 
+def test_the_cursor_unused_for_longest_is_forgotten_first(monkeypatch: pytest.MonkeyPatch, shown: Shown) -> None:
+    monkeypatch.setattr(cursor_module, "CACHE_SIZE", 2)
+    for each in (HAND, ARROW, CROSS):
+        shown.guest.set_shape(each)
+        shown.read()
+    assert set(shown.pointer.cache) == {ARROW.id, CROSS.id}
+
+
 def test_forgetting(shown: Shown) -> None:
     shown.guest.set_shape(HAND)
     shown.read()

@@ -138,6 +138,19 @@ def test_what_was_cached_is_sent_again_after_it_was_forgotten(shown: Shown) -> N
     assert flags == [ImageType.BITMAP, ImageType.FROM_CACHE, ImageType.BITMAP, ImageType.FROM_CACHE]
 
 
+def test_what_no_longer_fits_the_clients_cache_is_withdrawn_first() -> None:
+    shown = Shown(init=display.Init(1, 600, 1, 0))
+    shown.read()
+    orders = []
+    for seed in (1, 2, 1, 3, 2, 1):
+        shown.guest.blit((0, 0), 16, 16, noise(seed, 16, 16))
+        orders.append(names(shown.read()))
+        assert len(shown.painter.cache) <= 2
+    shown.assert_same()
+    known, new, withdrawn = ["DrawCopy"], ["DrawCopy"], ["InvalList", "DrawCopy"]
+    assert orders == [new, new, known, withdrawn, withdrawn, withdrawn]
+
+
 def test_nothing_is_forgotten_before_init() -> None:
     shown = Shown(init=None)
     shown.display.invalidate()
@@ -377,6 +390,9 @@ def test_pixels_that_wait_are_bounded_in_bytes() -> None:
     assert shown.display.collapses == 1
     assert names(shown.read()) == ["DrawCopy"]
     shown.assert_same()
+    for _ in range(frames):
+        shown.guest.blit((0, 0), 1024, 1024, frame)
+    assert shown.display.collapses == 1
 
 
 def test_bytes_that_wait_are_counted_again_after_they_were_sent() -> None:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiceemu.channels.events import KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
-from spiceemu.channels.inputs import MOTION_ACK_BUNCH, InputsChannel, Scancodes
+from spiceemu.channels.inputs import MAX_SCANCODES, MOTION_ACK_BUNCH, InputsChannel, Scancodes
 from spiceemu.protocol import base, inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import IllegalMessage
+from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
 
 from .far_side import FarSide, Wake, linked
 
@@ -46,6 +46,12 @@ def test_a_key_code_is_up_to_four_bytes_until_a_zero(kind: type[inputs.KeyDown],
 
 def test_scancodes_come_as_they_are() -> None:
     assert opened()[1].say(inputs.KeyScancode(b"\xe1\x00\x45")) == [Scancodes(b"\xe1\x00\x45")]
+
+
+def test_scancodes_at_once_are_bounded() -> None:
+    assert opened()[1].say(inputs.KeyScancode(bytes(MAX_SCANCODES))) == [Scancodes(bytes(MAX_SCANCODES))]
+    with pytest.raises(LimitExceeded, match=f"inputs:0: {MAX_SCANCODES + 1} scancodes .* {MAX_SCANCODES}"):
+        opened()[1].say(inputs.KeyScancode(bytes(MAX_SCANCODES + 1)))
 
 
 def test_mouse() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from spiceemu.protocol import agent
+from spiceemu.protocol.agent_enums import AgentType, ClipboardType
+from spiceemu.protocol.agent_message import AgentMessage
+
 #: Numbers at which readers go wrong; negative ones count from the input's length.
 NUMBERS = (0, 1, 2, 4, 8, 0xFF, 0x100, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF, -1, -2, -4)
 
-KINDS = ("byte", "u16", "u32", "u64", "cut", "drop", "double", "zero", "insert", "splice")
+KINDS = ("byte", "u16", "u32", "u64", "cut", "drop", "double", "zero", "insert", "splice", "count", "pointer")
 
 
 class Change(NamedTuple):
@@ -30,7 +35,9 @@ def _changes(noise: bytes) -> list[Change]:
     for start in range(0, len(noise) - CHANGE.size + 1, CHANGE.size):
         kind, where, known, number = CHANGE.unpack_from(noise, start)
         made.append(
-            Change(KINDS[kind % len(KINDS)], where / 0xFFFF, number if known & 1 else NUMBERS[known // 2 % len(NUMBERS)])
+            Change(
+                KINDS[kind % len(KINDS)], where / 0xFFFF, number if known & 1 else NUMBERS[known // 2 % len(NUMBERS)]
+            )
         )
     return made
 
@@ -43,6 +50,8 @@ def changed(data: bytes, changes: Sequence[Change], others: Sequence[bytes] = (b
     """The input with some changes made, one after the other.
 
     :param others: inputs of the same kind, of which ``splice`` takes the end of one.
+
+    ``count`` and ``pointer`` write where a small number stands: any number, and one inside the input.
     """
     for what, where, number in changes:
         place = int(where * len(data))
@@ -51,6 +60,10 @@ def changed(data: bytes, changes: Sequence[Change], others: Sequence[bytes] = (b
         small = number % 64 + 1
         if what == "byte":
             data = _written(data, place, bytes([number & 0xFF]))
+        elif what in ("count", "pointer"):
+            place = _place_of_a_small_number(data, where)
+            value = number if what == "count" else number % (len(data) + 1)
+            data = _written(data, place, struct.pack("<I", value & 0xFFFFFFFF))
         elif what in ("u16", "u32", "u64"):
             layout, most = {"u16": ("<H", 0xFFFF), "u32": ("<I", 0xFFFFFFFF), "u64": ("<Q", 1 << 32)}[what]
             data = _written(data, place, struct.pack(layout, number * number if what == "u64" else number & most))
@@ -70,6 +83,16 @@ def changed(data: bytes, changes: Sequence[Change], others: Sequence[bytes] = (b
     return data
 
 
+def _place_of_a_small_number(data: bytes, where: float) -> int:
+    """Where a count or a pointer may stand: a u32 that is not 0 and not beyond the input's end."""
+    last = max(len(data) - 4, 0)
+    start = int(where * last)
+    for place in (*range(start, last + 1), *range(start)):
+        if 0 < int.from_bytes(data[place : place + 4], "little") <= len(data):
+            return place
+    return start
+
+
 def _written(data: bytes, place: int, value: bytes) -> bytes:
     return data[:place] + value[: len(data) - place] + data[place + len(value) :]
 
@@ -77,7 +100,27 @@ def _written(data: bytes, place: int, value: bytes) -> bytes:
 def pieces(data: bytes, cuts: Sequence[float]) -> list[bytes]:
     """The input in pieces, cut at these parts of its length."""
     places = [0, *sorted(int(cut * len(data)) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(places)]
 
 
 CUTS = st.binary(max_size=6).map(lambda noise: [byte / 0xFF for byte in noise])
+
+#: One of every type.
+AGENT_MESSAGES: list[AgentMessage] = [
+    agent.AnnounceCapabilities(1, (0x37, 1)),
+    agent.AudioVolumeSync(1, 0, (1, 2, 3)),
+    agent.ClientDisconnected(),
+    agent.Clipboard(ClipboardType.UTF8_TEXT, b"text"),
+    agent.ClipboardGrab((ClipboardType.UTF8_TEXT, ClipboardType.IMAGE_PNG)),
+    agent.ClipboardRelease(),
+    agent.ClipboardRequest(ClipboardType.UTF8_TEXT),
+    agent.DisplayConfig(15, 16),
+    agent.FileXferData(1, b"part of a file"),
+    agent.FileXferStart(1, b"[vdagent-file-xfer]\nname=a\nsize=9\n"),
+    agent.FileXferStatus(1, 3, b"details"),
+    agent.GraphicsDeviceInfo((agent.DeviceDisplayInfo(0, 1, 2, b"pci/0000/02.0\0"),)),
+    agent.MaxClipboard(-1),
+    agent.MonitorsConfig(4, (agent.MonConfig(600, 800),) * 2, (agent.MonitorMM(1, 2),) * 2),
+    agent.MouseState(1, 2, 3, 0),
+    agent.Reply(AgentType.MONITORS_CONFIG),
+]

@@ -45,12 +45,14 @@ class Recorder:
     @staticmethod
     async def _pass(side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A side that goes away ends the other's connection as well, and that is all a relay has to do about it.
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(READ_SIZE):
-                pieces.append((side, data))
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(READ_SIZE):
+                    pieces.append((side, data))
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            writer.close()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))

@@ -78,6 +78,7 @@ async def test_pictures_are_taken_away_when_the_client_has_no_room_left(gtk_clie
         (display,) = server.displays
         client = await start(gtk_client, recorder.port, room * SIDE * SIDE)
         session = await server.wait_client()
+        await session.synced()
         for number in range(12):
             stamp(display, number, number)
         for number in (11, 10, 9, 8, 7):  # these are still there
@@ -109,6 +110,7 @@ async def test_a_client_with_too_little_room_keeps_nothing(gtk_client: StartClie
         (display,) = server.displays
         client = await start(gtk_client, recorder.port, SIDE * SIDE - 1)
         session = await server.wait_client()
+        await session.synced()
         for place in range(10):
             stamp(display, 1, place)
         await session.synced()
@@ -123,6 +125,7 @@ async def test_more_pictures_than_are_kept_at_all(gtk_client: StartClient) -> No
         (display,) = server.displays
         client = await gtk_client(port=server.port, channels=["display"])
         session = await server.wait_client()
+        await session.synced()
         for number in range(MAX_ENTRIES + 300):
             stamp(display, number, number % 600)
             if number % 200 == 199:
@@ -138,6 +141,7 @@ async def test_all_caches_forgotten(gtk_client: StartClient) -> None:
         (display,) = server.displays
         client = await gtk_client(port=recorder.port, channels=["display"])
         session = await server.wait_client()
+        await session.synced()
         for place in range(3):
             stamp(display, 1, place)
         await session.synced()
@@ -157,6 +161,7 @@ async def test_two_displays_share_a_clients_cache(gtk_client: StartClient) -> No
     async with SpiceServer(displays=[(640, 480), (800, 600)]) as server:
         client = await start(gtk_client, server.port or 0, room * SIDE * SIDE)
         session = await server.wait_client()
+        await session.synced()
         await client.event("display-mark", channel=1)
         for number in range(40):
             for display in server.displays:

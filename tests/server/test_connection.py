@@ -15,7 +15,8 @@ import pytest
 from spiceemu import connection as connection_module
 from spiceemu import server as server_module
 from spiceemu.channels import display as display_module
-from spiceemu.channels.events import ChannelClosed, Disconnected, Violation
+from spiceemu.channels.channel import Channel
+from spiceemu.channels.events import ChannelClosed, Disconnected, Event, Violation
 from spiceemu.connection import JOIN_BELOW, SLICE, _writes
 from spiceemu.protocol import base, display, link, main
 from spiceemu.protocol.capabilities import ChannelType
@@ -435,8 +436,12 @@ async def test_an_error_of_our_own_ends_the_connection_alone(monkeypatch: pytest
         async with Probe.of(server) as probe:
             client = await server.wait_client()
 
-            def broken(*_: object) -> None:
-                raise ZeroDivisionError
+            whole = client.session.receive
+
+            def broken(channel: Channel, data: bytes, now: float) -> Iterator[Event]:
+                if channel.type is INPUTS:
+                    raise ZeroDivisionError
+                return whole(channel, data, now)
 
             monkeypatch.setattr(client.session, "receive", broken)
             probe.inputs.send_bytes(bytes(6))

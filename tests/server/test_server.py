@@ -33,7 +33,7 @@ from spiceemu.protocol.errors import (
 )
 from spiceemu.server import SpiceServer
 
-from .probe import Probe, ProbeChannel, serving
+from .probe import PATIENCE, Probe, ProbeChannel, serving
 
 MAIN, DISPLAY, INPUTS, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.CURSOR
 
@@ -172,6 +172,21 @@ async def test_a_port_in_use_is_named() -> None:
             await other.start()
         assert not other.listening
         await other.close()
+
+
+async def test_a_failed_start_leaves_no_port_open(tmp_path: Path) -> None:
+    (given,) = listeners.listen_tcp("127.0.0.1", 0)
+    async with serving() as server:
+        for options in ({"tls_port": server.port, "tls": object()}, {"unix_path": str(tmp_path / "no" / "folder")}):
+            other = SpiceServer(port=0, **options)
+            with pytest.raises(AddressUnavailable):
+                await other.start()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", other.port), timeout=PATIENCE)
+        failing = SpiceServer(sockets=[given], unix_path=str(tmp_path / "no" / "folder"))
+        with pytest.raises(AddressUnavailable):
+            await failing.start()
+        assert given.fileno() == -1
 
 
 async def test_sockets_may_be_given() -> None:
