@@ -39,7 +39,7 @@ from spiceemu.protocol.layout import (
     wire,
 )
 
-MAX_GLYPHS = 2048
+MAX_GLYPHS = 1024
 """Characters in one DRAW_TEXT; each becomes an object of some 500 bytes."""
 
 MAX_PATH_SEGMENTS = 2048

@@ -46,13 +46,17 @@ class Conversation:
     """What a client reads and writes on one channel.
 
     With ``answering`` it gives an ACK_SYNC to SET_ACK, an ACK for every window of messages and a PONG to every PING, as
-    spice-gtk does (spice-channel.c): SET_ACK itself is not counted.
+    spice-gtk does (spice-channel.c): SET_ACK itself is not counted. Without, it keeps its answers to itself.
+
+    :ivar received: every message so far.
+    :ivar unsaid: the answers it kept to itself.
     """
 
     def __init__(self, kind: ChannelType, *, mini: bool, answering: bool = True) -> None:
         self.kind = kind
         self.answering = answering
         self.received: list[Message] = []
+        self.unsaid: list[Message] = []
         self._reader = FrameReader(mini=mini, max_body=MAX_SERVER_BODY)
         self._writer = FrameWriter(mini=mini, direction=CLIENT)
         self._window = 0
@@ -65,14 +69,17 @@ class Conversation:
     def receive_data(self, data: bytes) -> tuple[list[Message], bytes]:
         """The messages in what the server sent, and the bytes that answer them."""
         messages: list[Message] = []
-        answers: list[Message] = []
         for number, body, _ in self._reader.receive_data(data):
             message = catalogue.lookup(self.kind, SERVER, number).parse(body)
             messages.append(message)
-            if self.answering:
-                answers += self._answers(message)
+            self.unsaid += self._answers(message)
         self.received += messages
-        return messages, self.frame(*answers)
+        return messages, self.frame(*self.take_answers()) if self.answering else b""
+
+    def take_answers(self) -> list[Message]:
+        """The answers that were kept, to be said now."""
+        answers, self.unsaid = self.unsaid, []
+        return answers
 
     def _answers(self, message: Message) -> Iterable[Message]:
         if self._until_ack:
@@ -126,6 +133,15 @@ class FarSide:
         if answer:
             self.say_bytes(answer, now)
         return messages
+
+    def hold_answers(self) -> None:
+        """Answer nothing from now on."""
+        self.conversation.answering = False
+
+    def release_answers(self, now: float = 0.0) -> None:
+        """Say what was held, and answer again."""
+        self.conversation.answering = True
+        self.say(*self.conversation.take_answers(), now=now)
 
     def read(self, now: float = 0.0) -> list[Message]:
         """Take all that the channel has, and answer."""

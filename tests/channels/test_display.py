@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from spiceemu.channels import display as display_module
-from spiceemu.channels.channel import ACK_WINDOW
+from spiceemu.channels.channel import ACK_WINDOW, AckWindow
 from spiceemu.channels.display import INIT_TIMEOUT, MAX_PRODUCED, MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
 from spiceemu.channels.encoding import Compression
 from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs, Synced
@@ -636,20 +636,33 @@ def actions(draw: Callable[..., int]) -> Action:
 
 
 def steps() -> st.SearchStrategy[list[Action | str]]:
-    ways_to_read = st.sampled_from(["read", "read once", "mark", "forget"])
+    ways_to_read = st.sampled_from(["read", "read once", "mark", "forget", "hold", "release"])
     return st.lists(st.one_of(actions(), actions(), actions(), ways_to_read), max_size=40)
 
 
 @pytest.mark.parametrize("compression", list(Compression))
 @pytest.mark.parametrize("queued", [MAX_QUEUED, 8])
-@given(script=steps(), cache=st.sampled_from([0, 300, 700, 1 << 20]), mini=st.booleans(), lazy=st.booleans())
+@given(
+    script=steps(),
+    cache=st.sampled_from([0, 300, 700, 1 << 20]),
+    window=st.sampled_from([1, 2, ACK_WINDOW]),
+    mini=st.booleans(),
+    lazy=st.booleans(),
+)
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate, Phase.shrink])
 def test_the_client_shows_what_the_guest_drew(
-    compression: Compression, queued: int, script: list[Action | str], cache: int, mini: bool, lazy: bool
+    compression: Compression,
+    queued: int,
+    script: list[Action | str],
+    cache: int,
+    window: int,
+    mini: bool,
+    lazy: bool,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(display_module, "MAX_QUEUED", queued)
         patch.setattr(display_module, "MAX_PRODUCED", 4000)
+        patch.setattr(display_module, "AckWindow", lambda: AckWindow(window))
         guest = Display(0, 40, 30)
         shown = Shown(guest, compression=compression, init=None if lazy else display.Init(1, cache, 1, 0), mini=mini)
         marks = 0
@@ -664,11 +677,16 @@ def test_the_client_shows_what_the_guest_drew(
                     shown.display.mark(marks, 0.0)
                 case "forget":
                     shown.display.invalidate()
+                case "hold":
+                    shown.hold_answers()
+                case "release":
+                    shown.release_answers()
                 case _:
                     assert callable(step)
                     step(guest)
         if lazy:
             shown.say(display.Init(1, cache, 1, 0))
+        shown.release_answers()
         shown.read()
         shown.assert_same()
         assert shown.painter.marked

@@ -22,20 +22,21 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    seed = config.getoption("hypothesis_seed", None)
-    rows = [
-        (measure.Tally(*value), report.nodeid.rpartition("/")[2])
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.getreports(outcome)
-        for name, value in report.user_properties
-        if name == TALLY and value[0]
-    ]
-    if not rows:
+    """One line a test, its parameters together."""
+    totals: dict[str, measure.Tally] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            name = report.nodeid.rpartition("/")[2].partition("[")[0]
+            for tally in [measure.Tally(*value) for key, value in report.user_properties if key == TALLY]:
+                if tally.inputs:
+                    totals[name] = totals.get(name, measure.Tally()).with_those_of(tally)
+    if not totals:
         return
-    made = "the fixed ones" if seed is None else f"from seed {seed}"
-    terminalreporter.section(f"fuzz: {sum(tally.inputs for tally, _ in rows)} inputs, {made}")
-    terminalreporter.write_line("inputs refused  memory  seconds  test (memory: the most, of what the rule allows)")
-    for tally, name in sorted(rows, key=lambda row: row[1]):
+    seed = config.getoption("hypothesis_seed", None)
+    made = "the same every time" if seed is None else f"from seed {seed}"
+    terminalreporter.section(f"fuzz: {sum(tally.inputs for tally in totals.values())} inputs, {made}")
+    terminalreporter.write_line("inputs refused memory seconds  test (memory: the most, in parts of what is allowed)")
+    for name, tally in sorted(totals.items()):
         terminalreporter.write_line(
-            f"{tally.inputs:6} {tally.refused:7} {tally.most_memory:6.0%} {tally.most_seconds:8.3f}  {name}"
+            f"{tally.inputs:6} {tally.refused:7} {tally.most_memory:6.1%} {tally.most_seconds:7.3f}  {name}"
         )

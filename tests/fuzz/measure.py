@@ -74,6 +74,15 @@ class Tally:
         """Begin with the next test."""
         self.__init__()  # type: ignore[misc]
 
+    def with_those_of(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            self.inputs + other.inputs,
+            self.refused + other.refused,
+            max(self.most_memory, other.most_memory),
+            max(self.most_seconds, other.most_seconds),
+        )
+
 
 tally = Tally()
 """Of the test that runs now; ``conftest.py`` reports it."""

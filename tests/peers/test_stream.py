@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from spiceemu import Client, ClipboardText, Display, KeyUp, MonitorsRequested, M
 from spiceemu.channels.cursor import CursorChannel
 from spiceemu.guest.cursor import ARROW, CROSS, HAND, TEXT_BEAM, CursorShape
 from spiceemu.protocol import base, cursor, display, draw, inputs, main
+from spiceemu.protocol.agent_enums import AgentType
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorType, ImageType, SurfaceFlags
 from spiceemu.protocol.message import Message
@@ -20,6 +22,7 @@ from ..protocol import captures
 from .clients import GtkClient
 from .dissector import dissect
 from .emulator import (
+    CLIENT_MOUSE,
     LEFT,
     LEFT_MASK,
     SERVER_MOUSE,
@@ -38,6 +41,12 @@ from .recorder import Recorder, recording
 #: Sessions of spice-gtk 0.42 with libspice-server 0.15.1: in Xspice, with an agent; and in QEMU, with a name.
 WITH_AGENT = "0.15.1/xspice__spice-gtk-0.42__agent-clipboard-file"
 WITH_NAME = "0.15.1/qemu__spice-gtk-0.42__client-mouse"
+
+#: Wireshark knows how long an ALPHA and a MONO cursor is; real servers have sent us no others to compare.
+FINDING_OF_COLOUR_CURSORS = "message type Server SET (103) not fully dissected"
+
+#: What every message of an agent begins with (VD_AGENT_PROTOCOL).
+AGENT_PROTOCOL = 1
 
 #: What spice-gtk cannot do, and says so, whoever asks for it.
 WARNINGS_OF_WHAT_SPICE_GTK_LACKS = (
@@ -213,11 +222,14 @@ async def test_main_with_an_agent_begins_as_a_real_one(gtk_client: StartClient) 
         assert isinstance(init, main.Init)
         assert (init.supported_mouse_modes, init.current_mouse_mode) == (3, 1)
         assert (init.agent_connected, init.agent_tokens, init.display_channels_hint) == (1, 10, 1)
-    orders = []
     for messages in (theirs, sent):
-        found = names([message for message in messages if not isinstance(message, base.Ping | base.Notify)])
-        orders.append(found[found.index("ChannelsList") :][:3])
-    assert orders[0] == orders[1] == ["ChannelsList", "MouseMode", "AgentData"]
+        # The agent's own messages come from another process, when they come.
+        answers = [message for message in messages if isinstance(message, main.ChannelsList | main.MouseMode)]
+        assert names(answers)[:2] == ["ChannelsList", "MouseMode"]
+        assert answers[1] == main.MouseMode(3, CLIENT_MOUSE)
+        first, *_ = [message for message in messages if isinstance(message, main.AgentData)]
+        protocol, kind = struct.unpack_from("<II", first.data)
+        assert (protocol, kind) == (AGENT_PROTOCOL, AgentType.ANNOUNCE_CAPABILITIES)
 
 
 # --- nothing malformed, nothing to warn of ----------------------------------------------------------------------------
@@ -225,7 +237,7 @@ async def test_main_with_an_agent_begins_as_a_real_one(gtk_client: StartClient) 
 
 async def test_a_tour_of_everything(gtk_client: StartClient) -> None:
     """spice-gtk prints no warning that is not known of real servers, and Wireshark finds nothing else to say."""
-    async with SpiceServer(displays=[(800, 600), (640, 480)]) as server, recording(server.port or 0) as recorder:
+    async with SpiceServer(displays=[(320, 240), (200, 150)]) as server, recording(server.port or 0) as recorder:
         draw_everything(server.displays[0])
         client = await gtk_client(port=recorder.port)
         client.expected_warnings += WARNINGS_OF_WHAT_SPICE_GTK_LACKS
@@ -258,12 +270,12 @@ async def test_a_tour_of_everything(gtk_client: StartClient) -> None:
 async def tour_of_the_displays(server: SpiceServer, client: GtkClient, session: Client) -> None:
     for seed, screen in enumerate(server.displays):
         draw_everything(screen, seed)
-        screen.resize(801 + seed, 599)
+        screen.resize(301 + seed, 199)
         draw_everything(screen, seed + 2)
         await session.synced()
         check_pixels(await client.screenshot(screen.id), screen)
     for number in range(1500):  # more than waits in a queue
-        server.displays[1].fill((number % 500, number % 300, 30, 20), number * 0x000307)
+        server.displays[1].fill((number % 250, number % 150, 30, 20), number * 0x000307)
     await session.synced()
     check_pixels(await client.screenshot(1), server.displays[1])
 
@@ -319,10 +331,10 @@ async def tour_of_the_agent(server: SpiceServer, client: GtkClient, session: Cli
     server.guest.clipboard.clear()
     await client.event("main-clipboard-selection-release")
     await client.command("enable_display", display=0, enabled=True, send=False)
-    await client.command("update_display", width=900, height=700, send=False)
+    await client.command("update_display", width=400, height=300, send=False)
     await client.command("send_monitor_config")
-    await session.expect(MonitorsRequested(((0, 0, 900, 700),)))
-    await client.event("display-primary-create", width=900, height=700)
+    await session.expect(MonitorsRequested(((0, 0, 400, 300),)))
+    await client.event("display-primary-create", width=400, height=300)
     session.set_agent_connected(False)
     await client.event("main-agent-update", connected=False)
     session.set_agent_connected(True)
@@ -332,7 +344,7 @@ async def tour_of_the_agent(server: SpiceServer, client: GtkClient, session: Cli
 async def check_recording(recorder: Recorder) -> None:
     """Fail unless Wireshark read all of it, and found no more than of a real server."""
     dissection = await dissect(recorder.connections)
-    assert dissection.unexpected == []
+    assert dissection.unexpected == [FINDING_OF_COLOUR_CURSORS]
     read = set(itertools.chain(*dissection.server_messages))
     assert read >= {
         *("INIT", "CHANNELS_LIST", "MOUSE_MODE", "AGENT_DATA", "AGENT_TOKEN", "NOTIFY", "MULTI_MEDIA_TIME", "PING"),

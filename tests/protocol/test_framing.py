@@ -146,6 +146,22 @@ def test_a_large_body_in_small_pieces_is_held_once() -> None:
     assert peak < 3 * len(body)
 
 
+def test_a_large_body_is_not_held_twice_while_its_message_is_handled() -> None:
+    data = mini(101, bytes(4 << 20)) + mini(102, b"behind")
+    reader = FrameReader(mini=True, max_body=MAX_SERVER_BODY)
+    handled = []
+    tracemalloc.start()
+    try:
+        for start in range(0, len(data), 1 << 16):
+            for number, body, _ in reader.receive_data(data[start : start + (1 << 16)]):
+                handled.append((number, len(body), tracemalloc.get_traced_memory()[0]))
+                del body
+    finally:
+        tracemalloc.stop()
+    assert [entry[:2] for entry in handled] == [(101, 4 << 20), (102, 6)]
+    assert handled[0][2] < 1.2 * (4 << 20)
+
+
 # Limits
 
 
