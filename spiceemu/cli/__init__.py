@@ -1,58 +1,17 @@
 """The command: ``spiceemu serve``.
 
-What is loaded when makes for a quick start. The plain port listens while little more than ``socket`` is loaded, so
-clients can connect from then on. asyncio and the server come next, with :mod:`spiceemu.cli.serving`, and answer the
-links; the desktop comes last, while links are being answered.
+What is loaded when makes for a quick start. The plain port listens while little more than ``socket`` is loaded
+(:mod:`spiceemu.cli.command`), so clients can connect from then on. asyncio and the server come next
+(:mod:`spiceemu.cli.serving`) and answer the links; the desktop comes last, while links are being answered.
 """
 
 from __future__ import annotations
 
-import signal
-import sys
-
-from spiceemu import listeners
-from spiceemu._version import __version__
-from spiceemu.cli.exits import (
-    EXIT_ADDRESS,
-    EXIT_CERTIFICATE,
-    EXIT_EXTRA,
-    EXIT_FILE,
-    EXIT_USAGE,
-    explained,
-    stop,
-)
-from spiceemu.cli.options import describe, read_options
+import gc
 
 TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Sequence
-
-    from spiceemu.cli.options import Options
-
-HELP = """\
-usage: spiceemu serve [OPTION...]
-       spiceemu serve --help
-       spiceemu --version
-
-A fake SPICE server: it shows a make-believe desktop to remote-viewer and every other SPICE client.
-"""
-
-SERVE_HELP = f"""\
-usage: spiceemu serve [OPTION...]
-
-Show a make-believe desktop to SPICE clients until Ctrl-C or SIGTERM. The first line on standard output is the address
-for remote-viewer, written once a client would be answered.
-
-{{options}}
-Exit codes
-  0  ended by Ctrl-C or SIGTERM
-  {EXIT_USAGE}  an option is wrong or does not go with another
-  {EXIT_ADDRESS}  an address or port is in use, or is not this machine's
-  {EXIT_CERTIFICATE}  the certificate or its key cannot be used
-  {EXIT_EXTRA}  an optional package is not installed
-  {EXIT_FILE}  a file cannot be read or written
-"""
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,57 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: what stands behind the command's name; those of this process if not given.
     :returns: 0.
-    :raises SystemExit: with any other exit code of ``SERVE_HELP``, after one line on standard error.
+    :raises SystemExit: with any other exit code of ``spiceemu serve --help``, after one line on standard error.
     """
-    command, *rest = (sys.argv[1:] if arguments is None else arguments) or ("--help",)
-    if command in ("--help", "-h"):
-        sys.stdout.write(HELP)
-    elif command == "--version":
-        sys.stdout.write(f"spiceemu {__version__}\n")
-    elif command == "serve":
-        with explained:
-            options = read_options(rest)
-        if options.help:
-            sys.stdout.write(SERVE_HELP.format(options="\n".join(describe())))
-        else:
-            serve(options)
-    else:
-        raise stop(EXIT_USAGE, f"there is no command {command}, only serve; see spiceemu --help")
-    return 0
-
-
-def serve(options: Options) -> None:
-    """Serve until Ctrl-C or SIGTERM.
-
-    :raises SystemExit: if that is not possible, after one line on standard error.
-    """
+    # What is loaded now is there to stay: to look for garbage in it would take a tenth of the time until the port
+    # listens. The server switches this on again.
+    gc.disable()
     try:
-        # As Ctrl-C does, until the server has better ways: what is there by then is cleaned up.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with explained:
-            sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
-        run = _load_run(tls=options.tls_port is not None)
-        run(options, sockets)
-    except KeyboardInterrupt:
-        pass
+        from spiceemu.cli.command import execute
 
-
-def _load_run(*, tls: bool) -> Callable[[Options, list[socket.socket]], None]:
-    """Load asyncio and the server, as quickly as that is possible.
-
-    asyncio does without ``ssl`` where Python has none. Without TLS to serve it is told that this is so here, because
-    loading OpenSSL takes a tenth of the time to the first link.
-    """
-    import gc
-
-    hide_ssl = not tls and "asyncio" not in sys.modules and "ssl" not in sys.modules
-    if hide_ssl:
-        sys.modules["ssl"] = None  # type: ignore[assignment] # how Python marks a module that cannot be imported
-    gc.disable()  # what is loaded now is there to stay; looking for garbage in it takes milliseconds
-    try:
-        from spiceemu.cli.serving import run
+        execute(arguments)
     finally:
         gc.enable()
-        if hide_ssl:
-            del sys.modules["ssl"]
-    return run
+    return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -53,6 +54,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
     :raises KeyboardInterrupt: Ctrl-C, or a SIGTERM before there is a loop.
     :raises SystemExit: something cannot be done; the line that says so is written.
     """
+    gc.enable()
     logging.basicConfig(
         level=LOG_LEVELS[min(options.verbosity, len(LOG_LEVELS) - 1)],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -86,6 +86,32 @@ def test_noise_as_a_stream(mini: bool, data: bytes, cuts: list[float]) -> None:
 
 
 @HEADERS
+@examples("lists", 2)
+@given(
+    noise=st.binary(min_size=8, max_size=60),
+    count=st.one_of(st.integers(0, 5), st.sampled_from([256, 257, 0xFFFF])),
+    places=st.lists(st.integers(-12, 70), max_size=5),
+    at=st.integers(0, 70),
+    cuts=CUTS,
+)
+def test_lists_that_lead_anywhere(
+    mini: bool, noise: bytes, count: int, places: list[int], at: int, cuts: list[float]
+) -> None:
+    """Offsets are small, and negative ones count from the end: inside, across the end and beyond."""
+    end = len(noise) + 2 + 4 * len(places)
+    offsets = [place if place >= 0 else end + place for place in places]
+    listed = struct.pack(f"<H{len(offsets)}I", min(count, len(places)) if count < 6 else count, *offsets)
+    body = noise[:at] + listed + noise[at:]
+    number = base.List.spec.ids[SERVER]
+    judge(struct.pack("<HI", number, len(body)) + body if mini else _full(number, body, at), cuts, mini=mini)
+
+
+def _full(number: int, body: bytes, at: int) -> bytes:
+    """A LIST where its body begins with one, else a message with sub-messages."""
+    return struct.pack("<QHII", 1, number if not at else 101, len(body), at) + body
+
+
+@HEADERS
 @examples("streams", 2)
 @given(
     start=st.sampled_from([(channel, direction) for channel in ChannelType for direction in (SERVER, CLIENT)]),

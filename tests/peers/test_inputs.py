@@ -169,15 +169,13 @@ async def test_what_is_typed(gtk_client: StartClient) -> None:
     assert typed == [None, *"Hello 1"]
 
 
-@pytest.mark.parametrize("locks", range(8))
-async def test_locks_that_the_client_sets(gtk_client: StartClient, locks: int) -> None:
+async def test_locks_that_the_client_sets(gtk_client: StartClient) -> None:
     async with SpiceServer() as server:
         client, session = await start(gtk_client, server)
-        await client.command("set_key_locks", locks=locks ^ 7)
-        await client.command("set_key_locks", locks=locks)
-        await session.expect(KeyModifiers(locks ^ 7))
-        await session.expect(KeyModifiers(locks))
-        assert server.guest.keyboard.locks == locks
+        for locks in (*range(8), 0):
+            await client.command("set_key_locks", locks=locks)
+            await session.expect(KeyModifiers(locks))
+            assert server.guest.keyboard.locks == locks
 
 
 async def test_locks_that_the_keyboard_sets(gtk_client: StartClient) -> None:

@@ -147,8 +147,28 @@ def test_as_a_module() -> None:
     assert told.stdout == f"spiceemu {__version__}\n"
 
 
+def loaded_by(code: str) -> set[str]:
+    """The modules that a program of its own has loaded at its end."""
+    told = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(told.stdout.split())
+
+
 def test_little_is_loaded_before_the_port_listens() -> None:
-    """These cost more than the whole rest of what happens until then."""
-    code = "import sys, spiceemu.cli; print(*{'argparse', 'asyncio', 're', 'typing', 'logging'} & sys.modules.keys())"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == []
+    """Each of these costs about as much as all the rest of what happens until then."""
+    loaded = loaded_by("import spiceemu.cli.command")
+    assert "spiceemu.listeners" in loaded
+    assert loaded & {"argparse", "asyncio", "logging", "re", "typing"} == set()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_openssl_is_loaded_for_tls_alone(tls: bool) -> None:
+    loaded = loaded_by(f"from spiceemu.cli.command import load_run; load_run(tls={tls})")
+    assert "asyncio" in loaded
+    assert ("_ssl" in loaded) == tls
+    assert ("ssl" in loaded) == tls
+
+
+def test_openssl_can_still_be_loaded_later() -> None:
+    assert "_ssl" in loaded_by("from spiceemu.cli.command import load_run; load_run(tls=False); import ssl")

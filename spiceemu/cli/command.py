@@ -1,0 +1,101 @@
+"""What ``spiceemu`` does until its port listens, with as little loaded as possible."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from spiceemu import listeners
+from spiceemu._version import __version__
+from spiceemu.cli.exits import (
+    EXIT_ADDRESS,
+    EXIT_CERTIFICATE,
+    EXIT_EXTRA,
+    EXIT_FILE,
+    EXIT_USAGE,
+    explained,
+    stop,
+)
+from spiceemu.cli.options import describe, read_options
+
+TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from spiceemu.cli.options import Options
+
+HELP = """\
+usage: spiceemu serve [OPTION...]
+       spiceemu serve --help
+       spiceemu --version
+
+A fake SPICE server: it shows a make-believe desktop to remote-viewer and every other SPICE client.
+"""
+
+SERVE_HELP = f"""\
+usage: spiceemu serve [OPTION...]
+
+Show a make-believe desktop to SPICE clients until Ctrl-C or SIGTERM. The first line on standard output is the address
+for remote-viewer, written once a client would be answered.
+
+{{options}}
+Exit codes
+  0  ended by Ctrl-C or SIGTERM
+  {EXIT_USAGE}  an option is wrong or does not go with another
+  {EXIT_ADDRESS}  an address or port is in use, or is not this machine's
+  {EXIT_CERTIFICATE}  the certificate or its key cannot be used
+  {EXIT_EXTRA}  an optional package is not installed
+  {EXIT_FILE}  a file cannot be read or written
+"""
+
+
+def execute(arguments: Sequence[str] | None) -> None:
+    """Do what the command line says; see :func:`spiceemu.cli.main`."""
+    command, *rest = (sys.argv[1:] if arguments is None else arguments) or ("--help",)
+    if command in ("--help", "-h"):
+        sys.stdout.write(HELP)
+    elif command == "--version":
+        sys.stdout.write(f"spiceemu {__version__}\n")
+    elif command == "serve":
+        with explained:
+            options = read_options(rest)
+        if options.help:
+            sys.stdout.write(SERVE_HELP.format(options="\n".join(describe())))
+        else:
+            serve(options)
+    else:
+        raise stop(EXIT_USAGE, f"there is no command {command}, only serve; see spiceemu --help")
+
+
+def serve(options: Options) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    :raises SystemExit: if that is not possible, after one line on standard error.
+    """
+    try:
+        # As Ctrl-C does, until the server has better ways: what is there by then is cleaned up.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with explained:
+            sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
+        run = load_run(tls=options.tls_port is not None)
+        run(options, sockets)
+    except KeyboardInterrupt:
+        pass
+
+
+def load_run(*, tls: bool) -> Callable[[Options, list[socket.socket]], None]:
+    """Load asyncio and the server, as quickly as that is possible.
+
+    asyncio does without ``ssl`` where Python has none. Without TLS to serve it is told that this is so here, because
+    loading OpenSSL takes a tenth of the time to the first link.
+    """
+    hide_ssl = not tls and "asyncio" not in sys.modules and "ssl" not in sys.modules
+    if hide_ssl:
+        sys.modules["ssl"] = None  # type: ignore[assignment] # how Python marks a module that cannot be imported
+    try:
+        from spiceemu.cli.serving import run
+    finally:
+        if hide_ssl:
+            del sys.modules["ssl"]
+    return run
