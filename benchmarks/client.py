@@ -88,6 +88,7 @@ def session(port: int, proof: bytes) -> Iterator[int]:
 @contextmanager
 def linked(port: int, proof: bytes, kind: ChannelType, session_id: int = 0) -> Iterator[socket.socket]:
     with socket.create_connection((HOST, port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as real clients do: answers go out at once
         connection.sendall(build_link_message(kind, 0, session_id, CLIENT_COMMON_CAPABILITIES, ()))
         answer_reply(connection, proof)
         take_result(connection)

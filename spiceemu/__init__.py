@@ -15,11 +15,13 @@ Names are loaded when they are first used, so that ``spiceemu serve`` listens be
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from spiceemu._version import __version__
 
+TYPE_CHECKING = False  # not from ``typing``: importing it would delay the moment the server listens
 if TYPE_CHECKING:
+    from typing import Any
+
     from spiceemu.channels.events import (
         AgentMessage,
         AgentStarted,

@@ -268,7 +268,7 @@ class Connection(asyncio.Protocol):
         if not self._waiting and not self._paused:
             self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
         more = bool(self._waiting)
-        while self._waiting and not self._paused:
+        while self._waiting and not (self._paused or self._transport.is_closing()):
             self._transport.write(self._waiting.popleft())
         if more and not self._paused:
             self.wake()  # for what the channel has besides: in the loop's next turn, so that others have theirs

@@ -71,7 +71,8 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
 
 
 def _listen_address(family: int, address: tuple[str | int, ...]) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol: asyncio lets a connection send at once (TCP_NODELAY) only if its listener names TCP.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

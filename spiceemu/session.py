@@ -131,8 +131,12 @@ class Session:
 
     def invalidate_caches(self) -> None:
         """Let the client forget its cached pictures, palettes and cursors."""
-        for channel in self.channels.values():
-            if isinstance(channel, DisplayChannel | CursorChannel):
+        channels = self.channels.values()
+        displays = [channel for channel in channels if isinstance(channel, DisplayChannel) and channel.ready]
+        if displays:
+            displays[0].invalidate(displays[1:])
+        for channel in channels:
+            if isinstance(channel, CursorChannel):
                 channel.invalidate()
 
     # Channels

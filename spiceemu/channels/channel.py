@@ -162,6 +162,11 @@ class Channel:
             raise NotCompatible(f"{spec.name} needs {spec.capability!r}, which the client of {self.name} has not")
 
     @property
+    def serial(self) -> int:
+        """Serial of the last message that was queued by :meth:`send`."""
+        return self._writer.serial
+
+    @property
     def unsent(self) -> int:
         """Bytes that wait to be sent."""
         return self._out_bytes

@@ -35,7 +35,7 @@ from spiceemu.guest.drawables import (
 from spiceemu.protocol import base, display
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
-from spiceemu.protocol.types import Head
+from spiceemu.protocol.types import ChannelWait, Head
 
 if TYPE_CHECKING:
     from spiceemu.guest.display import Display
@@ -117,13 +117,23 @@ class DisplayChannel(Channel):
         if self._deadline is not None and now > self._deadline:
             raise LimitExceeded(f"{self.name}: no INIT within INIT_TIMEOUT {INIT_TIMEOUT:g} s")
 
-    def invalidate(self) -> None:
-        """Let the client forget its cached pictures and palettes, before anything that is drawn from now on."""
+    def invalidate(self, others: Iterable[DisplayChannel] = ()) -> None:
+        """Let the client forget its cached pictures and palettes, before anything that is drawn from now on.
+
+        :param others: its other display channels. A client has one cache for all of them: it forgets when they have
+            drawn what they were sent until now, and they go on when it has (spice-server dcc-send.cpp).
+        """
         if not self.ready:
             return  # it has none, and is sent nothing before its INIT
+        others = [other for other in others if other.ready]
         self.encoder.cache.clear()
-        self.send(display.InvalAllPixmaps())
+        self.send(display.InvalAllPixmaps([ChannelWait(other.type, other.id, other.serial) for other in others]))
+        forgotten = ChannelWait(self.type, self.id, self.serial)
         self.send(display.InvalAllPalettes())
+        for other in others:
+            other.encoder.cache.clear()
+            other.send(base.WaitForChannels([forgotten]))
+            other.send(display.InvalAllPalettes())
 
     # From the guest
 

@@ -74,9 +74,8 @@ class Desktop:
 
     def show_clients(self, clients: Sequence[ClientInfo]) -> None:
         """Show who is connected; the same again draws nothing."""
-        if clients != self._state.clients:
-            self._state.clients = clients
-            self._refresh("bar", "clients")
+        self._state.clients = clients
+        self._refresh("bar", "clients")
 
     def close(self) -> None:
         """Follow the guest no more; the last picture stays."""

@@ -32,7 +32,9 @@ the offset and the limit, as far as each exists.
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False  # not from ``typing``: importing it would delay the moment a server listens
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class SpiceError(Exception):

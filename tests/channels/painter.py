@@ -117,6 +117,8 @@ class Painter:
                     assert head.y + head.height <= self.primary.height, f"{head} is outside the primary surface"
             case display.InvalAllPixmaps():
                 self.cache.clear()
+            case base.WaitForChannels():
+                self.cache.clear()  # another display's INVAL_ALL_PIXMAPS is waited for: the cache is the client's
             case base.SetAck() | base.Ping() | display.InvalAllPalettes():
                 pass
             case _:

@@ -21,7 +21,7 @@ from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.enums import BrushType, ImageType
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
 from spiceemu.protocol.message import Message
-from spiceemu.protocol.types import Point, Rect
+from spiceemu.protocol.types import ChannelWait, Point, Rect
 
 from .far_side import FarSide, Wake, linked, names
 from .painter import Painter
@@ -42,11 +42,12 @@ class Shown(FarSide):
         init: display.Init | None = INIT,
         mini: bool = True,
         answering: bool = True,
+        number: int = 0,
     ) -> None:
-        self.guest = guest or Display(0, 64, 48)
+        self.guest = guest or Display(number, 64, 48)
         self.wake = Wake()
         channel = DisplayChannel(
-            linked(ChannelType.DISPLAY, mini=mini, capabilities=capabilities),
+            linked(ChannelType.DISPLAY, number, mini=mini, capabilities=capabilities),
             self.wake,
             shown=self.guest,
             compression=compression,
@@ -149,6 +150,26 @@ def test_what_no_longer_fits_the_clients_cache_is_withdrawn_first() -> None:
     shown.assert_same()
     known, new, withdrawn = ["DrawCopy"], ["DrawCopy"], ["InvalList", "DrawCopy"]
     assert orders == [new, new, known, withdrawn, withdrawn, withdrawn]
+
+
+def test_all_displays_forget_what_they_share() -> None:
+    first, second = Shown(), Shown(number=1)
+    for each in (first, second):
+        each.guest.blit((0, 0), 20, 20, noise(1, 20, 20))
+        each.read()
+    second.guest.fill((0, 0, 1, 1), "red")  # not sent yet: it is drawn with the new cache
+    drawn = len(second.received)
+    first.display.invalidate([second.display, Shown(init=None, number=2).display])
+    wait, palettes = first.read()
+    assert wait == display.InvalAllPixmaps([ChannelWait(ChannelType.DISPLAY, 1, drawn)])
+    assert palettes == display.InvalAllPalettes()
+    forgotten = ChannelWait(ChannelType.DISPLAY, 0, len(first.received) - 1)
+    second.guest.blit((0, 0), 20, 20, noise(1, 20, 20))
+    held, palettes, fill, copy = second.read()
+    assert held == base.WaitForChannels([forgotten])
+    assert names([palettes, fill]) == ["InvalAllPalettes", "DrawFill"]
+    assert copy.data.src_bitmap.descriptor.type == ImageType.BITMAP  # type: ignore[attr-defined]
+    second.assert_same()
 
 
 def test_nothing_is_forgotten_before_init() -> None:

@@ -7,9 +7,17 @@ from collections.abc import Generator
 
 import pytest
 
+from ..protocol.records import ALL_MESSAGES
 from . import measure
 
 TALLY = "fuzz"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled() -> None:
+    """Messages are compiled on first use: once a process, whatever the input."""
+    for cls in ALL_MESSAGES:
+        assert cls.functions
 
 
 @pytest.hookimpl(wrapper=True)

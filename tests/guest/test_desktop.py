@@ -13,7 +13,7 @@ from spiceemu.guest.clipboard import CLIPBOARD
 from spiceemu.guest.cursor import ARROW, HAND, TEXT_BEAM
 from spiceemu.guest.desktop import ChannelInfo, ClientInfo, Desktop
 from spiceemu.guest.desktop_clock import SEGMENTS
-from spiceemu.guest.desktop_look import AMBER, AZURE, INK, MUTED, PANEL, PAPER, PAPER_INK, ROSE, TEAL, lay_out
+from spiceemu.guest.desktop_look import AMBER, AZURE, INK, MUTED, PANEL, PAPER, PAPER_INK, ROSE, TEAL, UNLIT, lay_out
 from spiceemu.guest.desktop_state import MAX_NOTE
 from spiceemu.guest.display import Display, Head
 from spiceemu.guest.drawables import (
@@ -306,6 +306,8 @@ class TestTyping:
         assert person.finds_typed("t") is not None
         assert any(isinstance(each, Copy) and within([each], person.panels["note"]) for each in person.drawn)
         assert person.finds_typed("Welcome!") is None
+        person.types("\b" * 30)
+        assert person.finds_typed("Welcome!") is not None
 
     def test_ctrl_copies_and_pastes(self, person: Person) -> None:
         person.types("text")
@@ -384,24 +386,29 @@ class TestMouse:
     def test_its_way_stays_on_the_map(self, person: Person) -> None:
         for step in range(10):
             person.moves(600 + step * 20, 600)
-        assert AZURE in person.colors(person.panels["pointer"])
+        box = person.panels["pointer"]
+        columns = [x for x in range(box.x, box.right) if AZURE in person.colors(Rect(x, box.y, 1, box.height))]
+        assert len(columns) > 25
 
     @pytest.mark.parametrize(("button", "mask", "color"), [(1, 1, TEAL), (2, 2, AMBER), (3, 4, ROSE), (6, 32, AZURE)])
     def test_its_buttons(self, person: Person, button: int, mask: int, color: int) -> None:
         box = person.panels["pointer"]
         mouse = Rect(box.right - 100, box.y + 40, 90, box.height - 45)
         person.moves(1000, 760)
-        assert color not in person.colors(mouse)
+        assert not person.colors(mouse) & {TEAL, AMBER, ROSE, AZURE}
         person.guest.press_button(button, mask)
-        assert color in person.colors(mouse)
+        assert person.colors(mouse) & {TEAL, AMBER, ROSE, AZURE} == {color}
         person.guest.release_button(button, 0)
-        assert color not in person.colors(mouse)
+        assert not person.colors(mouse) & {TEAL, AMBER, ROSE, AZURE}
 
     def test_its_wheel(self, person: Person) -> None:
         box = person.panels["pointer"]
         for _ in range(3):
             person.guest.press_button(4, 0)
             person.guest.release_button(4, 0)
+        assert AMBER in person.colors(box)
+        person.moves(0, 1)
+        assert AMBER not in person.colors(box)
         person.guest.press_button(5, 0)
         assert person.find("wheel +2  x 0") is not None
         assert AMBER in person.colors(box)
@@ -451,6 +458,28 @@ class TestPhotograph:
         person.drawn.clear()
         person.moves(card.x + 90, card.y - 20)
         assert not any(isinstance(each, Copy) for each in person.drawn)
+
+    def test_a_new_layout_takes_it_out_of_the_hand(self, person: Person) -> None:
+        card = person.card
+        person.moves(card.x + 10, card.y + 10)
+        person.guest.press_button(1, 1)
+        person.drawn.clear()
+        person.guest.set_heads(0, [Head(0, 0, 0, 1030, 768)])
+        assert sum(isinstance(each, CopySurface) for each in person.drawn) == 2
+        assert [each.surface_id for each in person.drawn if isinstance(each, SurfaceCreated)] == [0]
+        person.drawn.clear()
+        person.moves(card.x + 40, card.y - 20)
+        assert not any(isinstance(each, Copy) for each in person.drawn)
+
+    def test_it_grows_with_the_screen(self, person: Person) -> None:
+        small = person.card
+        (edge,) = person.colors(Rect(small.x, small.y, small.width, 1))
+        person.guest.set_heads(0, [Head(0, 0, 0, 1920, 1080)])
+        large = person.card
+        assert large.width > small.width
+        assert person.colors(Rect(large.x, large.y, large.width, 1)) == {edge}
+        assert person.colors(Rect(large.right - 1, large.y, 1, large.height)) == {edge}
+        assert len(person.display.surfaces) == 4
 
     def test_it_shows_that_it_is_held(self, person: Person) -> None:
         card = person.card
@@ -508,6 +537,13 @@ class TestTime:
         person.desktop.tick(NOON)
         person.desktop.tick(NOON.replace(microsecond=999_999))
         assert not person.drawn
+
+    def test_before_the_first_tick_it_shows_no_time(self) -> None:
+        person = Person()
+        assert UNLIT in person.colors(person.panels["clock"])
+        assert TEAL not in person.colors(person.panels["clock"])
+        person.desktop.tick(NOON)
+        assert TEAL in person.colors(person.panels["clock"])
 
     def test_each_digit_has_its_segments(self) -> None:
         assert sorted(map(len, SEGMENTS.values())) == [0, 2, 3, 4, 5, 5, 5, 6, 6, 6, 7]

@@ -128,10 +128,12 @@ class FakeTransport(asyncio.Transport):
         self.written: list[bytes] = []
         self.reading = True
         self.closing = False
+        self.broken = False
         self.connection: Connection
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
+        self.closing |= self.broken
         self.room -= len(data)
         if self.room < 0:
             self.connection.pause_writing()
@@ -255,6 +257,15 @@ async def test_reading_stops_only_while_answers_pile_up() -> None:
     transport.room = MIB
     connection.resume_writing()
     assert transport.reading
+
+
+async def test_nothing_is_written_to_a_connection_that_broke() -> None:
+    connection, transport, _ = await connected([[bytes(3 * MIB)], [b"b"]], room=10 * MIB)
+    transport.broken = True
+    connection.pump()
+    connection.wake()
+    await asyncio.sleep(0)
+    assert len(transport.written) == 1
 
 
 async def test_nothing_is_written_after_closing() -> None:

@@ -390,6 +390,27 @@ async def test_a_client_that_stops_reading_and_closes_its_half_is_dropped(monkey
             await probe.close(abort=True)
 
 
+async def test_a_client_that_is_sent_away_may_finish_its_sentence() -> None:
+    async with serving() as server, stranger(server) as made:
+        loop = asyncio.get_running_loop()
+        client = ClientLink(MAIN)
+        async with asyncio.timeout(PATIENCE):
+            while not client.linked:
+                await loop.sock_sendall(made, client.data_to_send())
+                client.receive_data(await loop.sock_recv(made, 1 << 16))
+            (await server.wait_client(ready=False)).disconnect()
+            assert server.clients == []
+            pong = struct.pack("<HIIQ", base.Pong.spec.ids["client"], 12, 1, 0)
+            for _ in range(100):
+                await loop.sock_sendall(made, pong)
+                await turns(1)
+            while await loop.sock_recv(made, 1 << 16):  # raises if the connection is broken instead of ended
+                pass
+        assert server._open
+        made.close()
+        await gone(server)
+
+
 async def test_what_was_written_still_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving() as server, Probe.of(server) as probe:
         client = await server.wait_client()
