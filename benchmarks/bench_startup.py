@@ -1,7 +1,7 @@
 """How soon ``spiceemu serve`` listens and answers a first link, against a Python program that does nothing.
 
 Each run starts a process and tries to connect until that succeeds, for the empty program until it has ended; so what
-the trying costs is in both. They run in turn, and medians count.
+the trying costs is in both. They run in turn, and medians count. The package must be installed or on ``PYTHONPATH``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 from benchmarks.report import Row
@@ -34,9 +33,8 @@ def free_port() -> int:
 
 
 def start(program: str, *arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent
-    )
+    """Start a Python program that, as an installed script, does not search the present folder for modules."""
+    return subprocess.Popen([sys.executable, "-P", "-c", program, *arguments], stdout=subprocess.DEVNULL)
 
 
 def connect(process: subprocess.Popen[bytes], port: int) -> socket.socket | None:
@@ -80,7 +78,7 @@ def serve_seconds() -> tuple[float, float]:
 
 def rows() -> list[Row]:
     """Measure, and return the lines of the table."""
-    start(COMPILE).wait()
+    assert start(COMPILE).wait() == 0, "the package is neither installed nor on PYTHONPATH"
     empty, served = [], []
     for _ in range(RUNS):
         empty.append(empty_seconds())

@@ -22,6 +22,9 @@ from .waiting import PATIENCE, eventually
 
 CONNECTION_FAILED = 20
 
+#: What spice-gtk prints when it is saying something as the server ends.
+WARNING_OF_A_LOST_SERVER = "GSpice-WARNING: Error sending data: .*"
+
 #: More than remote-viewer's own window has, in which there is no desktop yet.
 COLOURS_OF_THE_DESKTOP = 150
 
@@ -111,6 +114,7 @@ async def test_a_viewer_with_the_file_that_the_command_wrote(
             return colours((await viewer.picture()).crop(0, 0, 801, 601)) >= COLOURS_OF_THE_DESKTOP
 
         await eventually(look, lambda: f"a desktop in the window; {viewer.stderr}")
+        viewer.expected_warnings.append(WARNING_OF_A_LOST_SERVER)
         code, out, error = await end(process, by)
         assert (code, out) == (0, b"")
         assert b"Traceback" not in error
