@@ -14,8 +14,6 @@ Names are loaded when they are first used, so that ``spiceemu serve`` listens be
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from spiceemu._version import __version__
 
 TYPE_CHECKING = False  # not from ``typing``: importing it would delay the moment the server listens
@@ -122,5 +120,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # here, as it takes a tenth of the time until a server listens
+
     value = globals()[name] = getattr(import_module(home), name)
     return value

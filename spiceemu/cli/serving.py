@@ -54,6 +54,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
     :raises KeyboardInterrupt: Ctrl-C, or a SIGTERM before there is a loop.
     :raises SystemExit: something cannot be done; the line that says so is written.
     """
+    gc.freeze()  # what is loaded stays: the collector need not look through it, least of all before the first link
     gc.enable()
     logging.basicConfig(
         level=LOG_LEVELS[min(options.verbosity, len(LOG_LEVELS) - 1)],

@@ -73,13 +73,31 @@ class Surface:
         self.height = height
         self.has_alpha = has_alpha
         self.bounds = Rect(0, 0, width, height)
-        self.pixels = bytearray(width * height * PIXEL_SIZE)
         self.revision = next(_revisions)
+        self._pixels = bytearray(width * height * PIXEL_SIZE)
         # Writing through a view is twice as fast as through the bytearray, and slices of one view may overlap.
-        self._view = memoryview(self.pixels)
+        self._memory = memoryview(self._pixels)
+        self._whole: bytes | None = None  # a picture of the surface's size that is still to be copied into it
 
     def __repr__(self) -> str:
         return f"<Surface {self.id} {self.width}x{self.height} revision {self.revision}>"
+
+    @property
+    def pixels(self) -> bytearray:
+        """All pixels. Not to be written, and not to be kept: drawing changes them."""
+        self._settle()
+        return self._pixels
+
+    @property
+    def _view(self) -> memoryview:
+        self._settle()
+        return self._memory
+
+    def _settle(self) -> None:
+        """Copy the picture that covers the whole surface into it. A video replaces most of its frames before."""
+        if self._whole is not None:
+            self._memory[:] = self._whole
+            self._whole = None
 
     def fill(self, box: Rect, color: int) -> Fill | None:
         """Set every pixel of the box to a colour 0xRRGGBB; the X or alpha byte becomes 0."""
@@ -162,6 +180,8 @@ class Surface:
         """
         if box.intersection(self.bounds) != box:
             raise InvalidValue(f"{box} is not inside surface {self.id} of {self.width}x{self.height} pixels")
+        if self._whole is not None and box == self.bounds:
+            return self._whole
         size = box.width * PIXEL_SIZE
         starts = _row_starts(self.width, box)
         if box.width == self.width:
@@ -172,7 +192,9 @@ class Surface:
     def _put(self, box: Rect, pixels: bytes) -> None:
         source = memoryview(pixels)
         starts = _row_starts(self.width, box)
-        if box.width == self.width:
+        if box == self.bounds:
+            self._whole = bytes(pixels)
+        elif box.width == self.width:
             self._view[starts.start : starts.stop] = source
         else:
             size = box.width * PIXEL_SIZE

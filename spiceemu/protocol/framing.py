@@ -79,7 +79,7 @@ class FrameReader:
                 return
             data = bytes(self._partial)
             self._partial.clear()
-        mini, limit = self.mini, self.max_body
+        mini, limit, list_id = self.mini, self.max_body, LIST_ID
         notable = min(limit, LARGE_BODY)
         header = MINI_HEADER if mini else FULL_HEADER
         unpack, header_size = header.unpack_from, header.size
@@ -103,7 +103,7 @@ class FrameReader:
             if size > notable and size > end - stop:  # what is behind is less, so that copies stay few
                 data = data[stop:]
                 stop, end = 0, len(data)
-            if kind == LIST_ID or sub_list:
+            if kind == list_id or sub_list:
                 yield from ((number, part, serial) for number, part in _expanded(kind, body, sub_list))
             else:
                 yield kind, body, serial

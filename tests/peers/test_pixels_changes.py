@@ -12,9 +12,9 @@ from spiceemu.channels.display import MAX_QUEUED, DisplayChannel
 from spiceemu.protocol.capabilities import ChannelType
 
 from .clients import spicy_screenshot
-from .emulator import SCENES, StartClient, check_pixels, draw_everything, draw_offscreen, noise
+from .emulator import SCENES, StartClient, check_pixels, draw_everything, draw_offscreen, in_step, noise
 
-SIZES = [(1024, 768), (641, 481), (1280, 333), (1, 1), (16, 2000), (1920, 1080), (1001, 701)]
+SIZES = [(1024, 768), (641, 481), (1280, 1024), (1, 1), (16, 2000), (801, 599)]
 
 
 @pytest.mark.parametrize("compression", ["off", "lz"])
@@ -105,6 +105,27 @@ async def test_more_drawings_than_the_client_is_sent(gtk_client: StartClient, co
         display.copy_surface(kept, (0, 0, 50, 50), (200, 150))
         await session.synced()
         check_pixels(await client.screenshot(), display, "from a surface that was changed during the overflow")
+
+
+async def test_nobody_waits_for_a_client_that_is_slow(gtk_client: StartClient) -> None:
+    async with SpiceServer(shared=True, compression="off") as server:
+        (display,) = server.displays
+        slow = await gtk_client(port=server.port, channels=["display"])
+        slow_session = await server.wait_client()
+        quick = await gtk_client(port=server.port, channels=["display"])
+        quick_session = await server.wait_client()
+        await in_step(slow, slow_session)
+        with slow.stopped():
+            for number in range(60):
+                for corner in range(5):
+                    display.blit((number * 10, corner * 130), 300, 200, noise(number * 5 + corner, 300, 200))
+                await quick_session.synced()
+            check_pixels(await quick.screenshot(), display, "quick")
+            channel = slow_session.session.channel(ChannelType.DISPLAY)
+            assert isinstance(channel, DisplayChannel)
+            assert channel.collapses > 0
+        await in_step(slow, slow_session)
+        check_pixels(await slow.screenshot(), display, "slow")
 
 
 @pytest.mark.parametrize("seed", range(4))
