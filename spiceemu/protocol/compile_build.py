@@ -51,11 +51,15 @@ def emit_source(record: type[Record], names: dict[str, Any]) -> list[str]:
 def pieces_source(record: type[Record], names: dict[str, Any]) -> list[str]:
     """The lines of ``pieces(x)``."""
     root = _size(record, "x", "x", Writer(names)) if has_pointers(record) else "0"
+    writer = _EmitWriter(names)
+    writer.record(record, "x")
+    writer.flush()
     return [
         "def pieces(x):",
         "    out = []",
         "    queue = []",
-        f"    free = emit(x, out, queue, {root})",
+        f"    free = {root}",
+        *writer.lines,  # and not a call of emit: it would be a tenth of the whole
         "    for emit_target, target in queue:  # grows while it is walked: targets of targets come last",
         "        free = emit_target(target, out, queue, free)",
         "    return out",
@@ -183,9 +187,8 @@ class _EmitWriter(Writer):
         inner: Any = layout.target
         target, place, size = self.variable("t"), self.variable("p"), self.variable("n")
         if is_record(inner):
-            functions = functions_of(inner)
-            emit = self.bind("emit", functions.emit)
-            length = f"{self.bind('size', functions.size)}({target})"
+            emit = self.bind("emit", functions_of(inner).emit)
+            length = _size(inner, target, target, self)
         elif isinstance(inner, Blob):
             emit, length = "emit_bytes", f"len({target})"
         else:

@@ -86,6 +86,15 @@ class FrameReader:
         serial = self.serial
         sub_list = start = 0
         end = len(data)
+        # First the run of small whole messages that a chunk from a client is, with as few questions as can be.
+        while mini and (body_start := start + header_size) <= end:
+            kind, size = unpack(data, start)
+            stop = body_start + size
+            if stop > end or size > notable or kind == list_id:
+                break
+            self.serial = serial = serial + 1
+            yield kind, data[body_start:stop], serial
+            start = stop
         while (body_start := start + header_size) <= end:
             if mini:
                 kind, size = unpack(data, start)

@@ -28,6 +28,14 @@ LEFT_MASK, MIDDLE_MASK, RIGHT_MASK = 1, 2, 4
 
 BYTES_PER_PIXEL = 4
 
+#: What a client opens here, by spice-gtk's names.
+CHANNELS = {
+    "main": ChannelType.MAIN,
+    "display": ChannelType.DISPLAY,
+    "inputs": ChannelType.INPUTS,
+    "cursor": ChannelType.CURSOR,
+}
+
 
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
@@ -58,6 +66,14 @@ async def connected(server: SpiceServer) -> Client:
     while not (client := await server.wait_client()).connected:
         pass
     return client
+
+
+async def whole(server: SpiceServer) -> Client:
+    """The next client that is still there, with all its channels: one that loses the server earlier complains."""
+    session = await connected(server)
+    while len(session.session.channels) < len(CHANNELS):
+        await session.next_event()
+    return session
 
 
 async def in_step(client: GtkClient, session: Client) -> None:

@@ -11,11 +11,9 @@ from spiceemu import ClipboardText, Disconnected, KeyDown, MousePosition, SpiceS
 from spiceemu.protocol.errors import ExpectationFailed
 
 from .clients import GtkClient
-from .emulator import StartClient, StartViewer, check_pixels, connected, draw_everything, in_step, picture_of
+from .emulator import CHANNELS, StartClient, StartViewer, check_pixels, connected, draw_everything, in_step, picture_of
 from .picture import Picture
 from .qemu import Qemu
-
-CHANNELS = {"main", "display", "inputs", "cursor"}
 
 LETTER_A = 0x1E
 

@@ -11,7 +11,17 @@ from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.tls import ThrowawayCertificate, server_context, throwaway_certificate
 
 from .clients import WARNINGS_OF_DISTRUST, spicy_screenshot
-from .emulator import StartClient, StartViewer, check_pixels, connected, draw_everything, in_step, picture_of
+from .emulator import (
+    CHANNELS,
+    StartClient,
+    StartViewer,
+    check_pixels,
+    connected,
+    draw_everything,
+    in_step,
+    picture_of,
+    whole,
+)
 from .screen import write_vv
 
 CONNECTION_FAILED, TLS_FAILED = 20, 21
@@ -21,9 +31,6 @@ WARNINGS_OF_ANOTHER_SUBJECT = (
     r"Spice-WARNING: .*:openssl_verify: ssl: subject 'CN=another' verification failed",
     r"Spice-WARNING: .*:openssl_verify: ssl: verification failed",
 )
-
-#: What the channels of a session without sound and devices are called.
-CHANNELS = {"main": ChannelType.MAIN, "display": ChannelType.DISPLAY, "inputs": ChannelType.INPUTS}
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +139,7 @@ async def test_remote_viewer(
             viewer = await remote_viewer(file)
         await viewer.shows(picture_of(display))
         await viewer.window("Guest behind TLS")
+        await whole(server)
 
 
 async def test_remote_viewer_is_sent_from_the_plain_port_to_the_other(
@@ -144,4 +152,4 @@ async def test_remote_viewer_is_sent_from_the_plain_port_to_the_other(
         write_vv(file, port=server.port or 0, tls_port=server.tls_port or 0, authority=certificate.ca)
         viewer = await remote_viewer(file)
         await viewer.shows(picture_of(display))
-        assert all(channel.secure for channel in (await server.wait_client()).session.channels.values())
+        assert all(channel.secure for channel in (await whole(server)).session.channels.values())

@@ -22,7 +22,7 @@ from spiceemu.demo import run_demo
 from spiceemu.guest.drawables import Drawable, Text
 
 from .conftest import PASSWORD
-from .emulator import LEFT, LEFT_MASK, RIGHT, RIGHT_MASK, StartViewer, draw_everything, picture_of
+from .emulator import LEFT, LEFT_MASK, RIGHT, RIGHT_MASK, StartViewer, draw_everything, picture_of, whole
 from .picture import Picture
 from .screen import RemoteViewer, Screen, write_vv
 from .waiting import eventually
@@ -60,7 +60,7 @@ async def test_window_shows_the_guest_and_its_keys_and_pointer_reach_it(remote_v
         viewer = await remote_viewer(server.uri)
         x, y = await viewer.shows(picture_of(display))
         await viewer.window("The guest of a test")
-        session = await server.wait_client()
+        session = await whole(server)
 
         await viewer.focus()
         await viewer.type("Hello, World!")
@@ -89,7 +89,7 @@ async def test_what_is_typed_appears_on_the_demo_desktop(remote_viewer: StartVie
         (display,) = server.displays
         viewer = await remote_viewer(server.uri)
         await in_step(viewer, server)
-        session = await server.wait_client()
+        session = await whole(server)
 
         written: list[Text] = []
 
@@ -118,7 +118,7 @@ async def test_the_demo_desktop_follows_the_pointer_and_the_window(remote_viewer
         (display,) = server.displays
         viewer = await remote_viewer(server.uri)
         x, y = await in_step(viewer, server)
-        session = await server.wait_client()
+        session = await whole(server)
         before = picture_of(display)
         await viewer.focus()
         await viewer.move(x + 700, y + 600)
@@ -141,7 +141,7 @@ async def test_the_desktop_follows_the_window(remote_viewer: StartViewer) -> Non
         viewer = await remote_viewer(server.uri)
         window = await viewer.window()
         await viewer.shows(picture_of(display))
-        session = await server.wait_client()
+        session = await whole(server)
         for narrower, lower in ((200, 100), (-150, 250)):
             await viewer.resize(window.width - narrower, window.height - lower)
             ((_, _, width, height),) = (await session.expect(MonitorsRequested)).monitors
@@ -149,6 +149,16 @@ async def test_the_desktop_follows_the_window(remote_viewer: StartViewer) -> Non
             assert ((width < 1024), (height < 768)) == (narrower > 0, True)
             draw_everything(display)
             await viewer.shows(picture_of(display))
+
+
+@pytest.mark.parametrize("where", ["IPv6", "unix socket"])
+async def test_the_address_that_the_server_gives(remote_viewer: StartViewer, tmp_path: Path, where: str) -> None:
+    server = SpiceServer(host="::1") if where == "IPv6" else SpiceServer(port=None, unix_path=str(tmp_path / "guest"))
+    async with server:
+        draw_everything(server.displays[0])
+        viewer = await remote_viewer(server.uri)
+        await viewer.shows(picture_of(server.displays[0]))
+        await whole(server)
 
 
 async def test_password_asked_until_it_is_right(remote_viewer: StartViewer) -> None:
@@ -160,6 +170,7 @@ async def test_password_asked_until_it_is_right(remote_viewer: StartViewer) -> N
         assert server.clients == []
         await viewer.answer_password(PASSWORD)
         await viewer.shows(picture_of(server.displays[0]))
+        await whole(server)
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "wrong"])
@@ -171,6 +182,7 @@ async def test_password_in_a_file(remote_viewer: StartViewer, tmp_path: Path, pa
         if password != PASSWORD:
             await viewer.answer_password(PASSWORD)
         await viewer.shows(picture_of(server.displays[0]))
+        await whole(server)
 
 
 async def test_clipboard_both_ways(remote_viewer: StartViewer, xvfb: Screen) -> None:
@@ -178,7 +190,7 @@ async def test_clipboard_both_ways(remote_viewer: StartViewer, xvfb: Screen) -> 
         draw_everything(server.displays[0])
         viewer = await remote_viewer(server.uri)
         await viewer.shows(picture_of(server.displays[0]))
-        session = await server.wait_client()
+        session = await whole(server)
         await viewer.focus()
 
         await xvfb.copy_text("from an application: čtyři")
@@ -197,6 +209,6 @@ async def test_a_viewer_ends_quietly_when_the_server_does(remote_viewer: StartVi
         draw_everything(server.displays[0])
         viewer = await remote_viewer(server.uri)
         await viewer.shows(picture_of(server.displays[0]))
-        session = await server.wait_client()
+        session = await whole(server)
         session.disconnect()
         assert await viewer.wait() == 0
