@@ -37,7 +37,13 @@ def client_info(client: Client) -> ClientInfo:
     session = client.session
     mode = "client" if session.mouse_mode == MouseMode.CLIENT else "server"
     channels = sorted(session.channels.values(), key=lambda channel: (channel.type, channel.id))
-    return ClientInfo(f"{client.session_id:08x}", (f"{mode} mouse mode",), tuple(map(_channel_info, channels)))
+    linked = session.main.linked
+    facts = (
+        f"SPICE {linked.request.major}.{linked.request.minor}",
+        "mini header" if linked.mini_header else "full header",
+        f"{mode} mouse mode",
+    )
+    return ClientInfo(f"{client.session_id:08x}", facts, tuple(map(_channel_info, channels)))
 
 
 def _channel_info(channel: Channel) -> ChannelInfo:

@@ -83,6 +83,7 @@ class Channel:
     handlers: ClassVar[Handlers] = {}
 
     def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
+        self.linked = linked
         self.id = linked.request.channel_id
         self.secure = linked.request.secure
         self.client_capabilities = from_words(linked.request.channel_capabilities)

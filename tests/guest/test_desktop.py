@@ -481,6 +481,14 @@ class TestPhotograph:
         assert person.colors(Rect(large.right - 1, large.y, 1, large.height)) == {edge}
         assert len(person.display.surfaces) == 4
 
+    def test_a_screen_too_small_has_none(self) -> None:
+        person = Person((320, 200))
+        person.guest.set_heads(0, [Head(0, 0, 0, 60, 60)])
+        assert list(person.display.surfaces) == [0]
+        person.drags((50, 50), (10, 10))
+        person.guest.set_heads(0, [Head(0, 0, 0, 320, 200)])
+        assert len(person.display.surfaces) == 4
+
     def test_it_shows_that_it_is_held(self, person: Person) -> None:
         card = person.card
         before = person.display.primary.read(card)
