@@ -55,14 +55,17 @@ def fixed_reader(message: type[Record], otherwise: Callable[[bytes], Any]) -> Ca
     if not writer.run or writer.lines or writer.pointers:
         return otherwise
     names["unpack"] = struct.Struct("<" + "".join(code for code, *_ in writer.run)).unpack
+    # An integer goes from the body into its slot; what has to be looked up goes by way of its variable.
+    names_of = {variable: name for name, variable in values.items()}
+    targets = [f"made.{names_of[it]}" if it in names_of else it for _, it, *_ in writer.run]
     source = [
         "def read(body):",
+        "    made = new(Message)",
         "    try:",
-        f"        {', '.join(variable for _, variable, *_ in writer.run)}, = unpack(body)",
+        f"        {', '.join(targets)}, = unpack(body)",
         "    except struct_error:",
         "        return otherwise(body)",
-        "    made = new(Message)",
-        *(f"    made.{name} = {value}" for name, value in values.items()),
+        *(f"    made.{name} = {value}" for name, value in values.items() if f"made.{name}" not in targets),
         "    made.trailing = b''",
         "    return made",
     ]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from spiceemu.protocol.base import List
 from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage
@@ -86,15 +87,25 @@ class FrameReader:
         serial = self.serial
         sub_list = start = 0
         end = len(data)
-        # First the run of small whole messages that a chunk from a client is, with as few questions as can be.
-        while mini and (body_start := start + header_size) <= end:
-            kind, size = unpack(data, start)
-            stop = body_start + size
-            if stop > end or size > notable or kind == list_id:
-                break
-            self.serial = serial = serial + 1
-            yield kind, data[body_start:stop], serial
-            start = stop
+        if mini:
+            # First the run of small whole messages that a chunk from a client is, with as few questions as can be: a
+            # message that ends within ``near`` is whole and no larger than is notable.
+            near = min(end, notable)
+            with suppress(struct.error):  # the chunk ends within a header
+                while True:
+                    kind, size = unpack(data, start)
+                    body_start = start + 6
+                    stop = body_start + size
+                    if stop > near:
+                        if stop > end or size > notable:
+                            break
+                        near = min(end, start + notable)
+                    if kind == list_id:
+                        break
+                    serial += 1
+                    yield kind, data[body_start:stop], serial
+                    start = stop
+            self.serial = serial
         while (body_start := start + header_size) <= end:
             if mini:
                 kind, size = unpack(data, start)

@@ -14,6 +14,7 @@ from spiceemu.protocol import base, display, inputs, main
 from spiceemu.protocol.catalogue import CLIENT, SERVER, Message
 from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage
 from spiceemu.protocol.framing import (
+    LARGE_BODY,
     MAX_CLIENT_BODY,
     MAX_SERVER_BODY,
     MAX_SUB_MESSAGES,
@@ -124,11 +125,24 @@ def test_full_headers_say_the_serial_and_may_skip_some() -> None:
 
 
 @HEADERS
-def test_the_serial_is_known_while_a_message_is_handled(mini: bool) -> None:
+def test_every_message_of_a_chunk_has_its_serial(mini: bool) -> None:
     reader = FrameReader(mini=mini, max_body=LIMIT)
-    data = stream([(101, b""), (LIST, listed([(1, b"")])), (103, b"")], mini_header=mini)
-    for _, _, serial in reader.receive_data(data):
-        assert reader.serial == serial
+    messages = [(101, b""), (LIST, listed([(1, b"")])), (103, b""), (104, b"body")]
+    data = stream(messages, mini_header=mini)
+    assert [serial for _, _, serial in reader.receive_data(data[:-1])] == [1, 2, 3]
+    assert reader.serial == 3
+    assert [serial for _, _, serial in reader.receive_data(data[-1:])] == [4]
+    assert reader.serial == 4
+
+
+@HEADERS
+@pytest.mark.parametrize("size", [0, 1, LARGE_BODY - 7, LARGE_BODY - 6, LARGE_BODY, LARGE_BODY + 1])
+def test_a_size_around_the_notable_one_changes_nothing(mini: bool, size: int) -> None:
+    messages = [(101, bytes(size)), (102, b"behind"), (103, bytes(size)), (104, bytes(size))]
+    reader = FrameReader(mini=mini, max_body=2 * LARGE_BODY)
+    expected = [(number, body, serial) for serial, (number, body) in enumerate(messages, 1)]
+    assert frames(reader, [stream(messages, mini_header=mini)]) == expected
+    assert (reader.serial, reader.buffered) == (4, 0)
 
 
 def test_a_large_body_in_small_pieces_is_held_once() -> None:
