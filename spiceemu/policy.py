@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spiceemu.protocol.capabilities import SERVER_CAPABILITIES, ChannelType
+from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import (
     BadConnectionId,
     ChannelNotAvailable,
@@ -13,6 +13,7 @@ from spiceemu.protocol.errors import (
     NeedUnsecured,
     PermissionDenied,
 )
+from spiceemu.protocol.level import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,7 +102,7 @@ class ServerPolicy:
 
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
         """The words of the reply."""
-        return SERVER_CAPABILITIES.words(request.channel_type)
+        return CURRENT.words(request.channel_type, request.channel_capabilities)
 
     def check_password(self, ticket: bytes | None, now: float) -> None:
         """Judge what the ticket holds."""

@@ -160,38 +160,3 @@ def channel_names(channel_type: int, words: Words) -> list[str]:
 def _names(known: type[IntEnum] | None, words: Words) -> list[str]:
     texts = {} if known is None else {member.value: member.name for member in known}
     return [texts.get(number, f"bit {number}") for number in sorted(from_words(words))]
-
-
-class CapabilityTable:
-    """What one server advertises: the common capabilities and, for each channel type, that type's own."""
-
-    __slots__ = ("channels", "common")
-
-    def __init__(self, common: Iterable[int], channels: Mapping[int, Iterable[int]]) -> None:
-        self.common = frozenset(common)
-        self.channels = {channel_type: frozenset(numbers) for channel_type, numbers in channels.items()}
-
-    def words(self, channel_type: int) -> tuple[Words, Words]:
-        """Return the common words and the channel words of a link reply; a type not in the table has none."""
-        return to_words(self.common), to_words(self.channels.get(channel_type, ()))
-
-
-SERVER_CAPABILITIES = CapabilityTable(
-    common=(CommonCap.PROTOCOL_AUTH_SELECTION, CommonCap.AUTH_SPICE, CommonCap.MINI_HEADER),
-    channels={
-        ChannelType.MAIN: MainCap,
-        ChannelType.DISPLAY: (
-            DisplayCap.MONITORS_CONFIG,
-            DisplayCap.STREAM_REPORT,
-            DisplayCap.PREF_COMPRESSION,
-            DisplayCap.PREF_VIDEO_CODEC_TYPE,
-        ),
-        ChannelType.INPUTS: InputsCap,
-        ChannelType.PLAYBACK: (PlaybackCap.VOLUME, PlaybackCap.OPUS),
-        ChannelType.RECORD: (RecordCap.VOLUME, RecordCap.OPUS),
-        ChannelType.USBREDIR: SpicevmcCap,
-        ChannelType.PORT: SpicevmcCap,
-        ChannelType.WEBDAV: SpicevmcCap,
-    },
-)
-"""What spice-server 0.15.1 advertises, measured on the wire; cursor and smartcard have no words of their own."""

@@ -92,7 +92,7 @@ class AgentToken(Message):
     num_tokens: int = wire(Int32ul)
 
 
-@message(MAIN, server=111, feature=Feature.SWITCH_HOST)
+@message(MAIN, server=111)
 class MigrateSwitchHost(Message):
     """Asks the client to leave and begin a new session there."""
 

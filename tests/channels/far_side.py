@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.events import Event
 from spiceemu.protocol import base, catalogue
-from spiceemu.protocol.capabilities import SERVER_CAPABILITIES, ChannelType, CommonCap, to_words
+from spiceemu.protocol.capabilities import ChannelType, CommonCap, to_words
 from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader, FrameWriter
+from spiceemu.protocol.level import CURRENT
 from spiceemu.protocol.link import Linked, LinkRequest
 from spiceemu.protocol.message import CLIENT, SERVER, Message
 
@@ -37,7 +38,7 @@ def linked(
         channel_capabilities=to_words(capabilities),
         secure=secure,
     )
-    made = Linked(request, *SERVER_CAPABILITIES.words(kind), CommonCap.AUTH_SPICE)
+    made = Linked(request, *CURRENT.words(kind), CommonCap.AUTH_SPICE)
     made.leftover = leftover
     return made
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spiceemu.protocol.capabilities import SERVER_CAPABILITIES, ChannelType, CommonCap, Words, to_words
+from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, to_words
 from spiceemu.protocol.errors import (
     BadConnectionId,
     ChannelNotAvailable,
@@ -19,6 +19,7 @@ from spiceemu.protocol.errors import (
     PermissionDenied,
     WrongState,
 )
+from spiceemu.protocol.level import CURRENT
 from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link import LinkRequest, LinkState, ServerLink
 from spiceemu.protocol.link_client import ClientLink, ClientLinkState, build_link_message
@@ -45,7 +46,7 @@ class Policy:
             raise ChannelNotAvailable("no such channel")
 
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
-        return SERVER_CAPABILITIES.words(request.channel_type)
+        return CURRENT.words(request.channel_type)
 
     def check_password(self, ticket: bytes | None, now: float) -> None:
         if not PASSWORD.verify(ticket, now):

@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spiceemu.protocol.capabilities import (
-    SERVER_CAPABILITIES,
-    CapabilityTable,
     ChannelType,
-    DisplayCap,
-    MainCap,
     Words,
     channel_names,
     common_names,
@@ -64,31 +60,3 @@ def test_names() -> None:
     assert channel_names(2, (1 << 12 | 1 << 20,)) == ["PREF_VIDEO_CODEC_TYPE", "bit 20"]
     assert channel_names(ChannelType.CURSOR, (1,)) == ["bit 0"]
     assert channel_names(200, (2,)) == ["bit 1"]
-
-
-@pytest.mark.parametrize(
-    ("channel_type", "numbers"),
-    [
-        (ChannelType.MAIN, {0, 1, 2, 3}),
-        (ChannelType.DISPLAY, {1, 4, 6, 12}),
-        (ChannelType.INPUTS, {0}),
-        (ChannelType.CURSOR, set()),
-        (ChannelType.PLAYBACK, {1, 3}),
-        (ChannelType.RECORD, {1, 2}),
-        (ChannelType.SMARTCARD, set()),
-        (ChannelType.USBREDIR, {0}),
-        (ChannelType.PORT, {0}),
-        (ChannelType.WEBDAV, {0}),
-    ],
-)
-def test_current_server(channel_type: ChannelType, numbers: set[int]) -> None:
-    common, channel = SERVER_CAPABILITIES.words(channel_type)
-    assert from_words(common) == {0, 1, 3}
-    assert from_words(channel) == numbers
-
-
-def test_table_is_a_plain_value() -> None:
-    table = CapabilityTable((), {ChannelType.DISPLAY: [DisplayCap.MONITORS_CONFIG], ChannelType.MAIN: MainCap})
-    assert table.words(ChannelType.DISPLAY) == ((), (2,))
-    assert table.words(ChannelType.MAIN) == ((), (0xF,))
-    assert table.words(200) == ((), ())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from spiceemu.protocol.capabilities import SERVER_CAPABILITIES, ChannelType, CommonCap, Words, to_words
+from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, to_words
 from spiceemu.protocol.errors import (
     BadConnectionId,
     ChannelNotAvailable,
@@ -24,6 +24,7 @@ from spiceemu.protocol.errors import (
     VersionMismatch,
     WrongState,
 )
+from spiceemu.protocol.level import CURRENT
 from spiceemu.protocol.limits import LINK_TIMEOUT, MAX_LINK_SIZE
 from spiceemu.protocol.link import LinkPolicy, LinkRequest, LinkState, ServerLink
 from spiceemu.protocol.ticket import Password, TicketKey, encrypt, encrypt_ticket, process_key
@@ -71,7 +72,7 @@ class Policy:
 
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
         self.asked.append("capabilities")
-        return self.common, SERVER_CAPABILITIES.words(request.channel_type)[1]
+        return self.common, CURRENT.words(request.channel_type)[1]
 
     def check_password(self, ticket: bytes | None, now: float) -> None:
         self.asked.append("check_password")

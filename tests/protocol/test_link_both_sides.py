@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spiceemu.protocol import errors
-from spiceemu.protocol.capabilities import SERVER_CAPABILITIES, ChannelType, CommonCap, Words, to_words
+from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, to_words
 from spiceemu.protocol.errors import (
     BadConnectionId,
     InvalidData,
@@ -23,6 +23,7 @@ from spiceemu.protocol.errors import (
     VersionMismatch,
     WrongState,
 )
+from spiceemu.protocol.level import CURRENT
 from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link import LinkRequest, LinkState, ServerLink
 from spiceemu.protocol.link_client import ClientLink, ClientLinkState, build_link_message, refusal_of
@@ -47,7 +48,7 @@ class Policy:
             raise NeedSecured("TLS only")
 
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
-        return self.common, SERVER_CAPABILITIES.words(request.channel_type)[1]
+        return self.common, CURRENT.words(request.channel_type)[1]
 
     def check_password(self, ticket: bytes | None, now: float) -> None:
         if not self.password.verify(ticket, now):

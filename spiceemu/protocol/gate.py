@@ -1,0 +1,244 @@
+"""What a level permits in a message, beyond its layout: the one answer to "may this travel here?".
+
+The server asks before it sends, so that a message by hand is refused with its reason; the judge of streams asks of
+streams that others made. Two things decide: the level must know the message and what is in it, and where the protocol
+has a capability for it, the receiver must have announced that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from spiceemu.protocol import display, draw, playback, record, spicevmc
+from spiceemu.protocol.capabilities import DisplayCap, PlaybackCap, RecordCap
+from spiceemu.protocol.compat import Feature
+from spiceemu.protocol.enums import AudioDataMode, BitmapFmt, ImageType, SurfaceFlags, SurfaceFmt, VideoCodecType
+from spiceemu.protocol.layout import Choice, Pointer, is_record
+from spiceemu.protocol.types import BitmapData, Image
+
+if TYPE_CHECKING:
+    from enum import IntEnum
+
+    from spiceemu.protocol.layout import Record
+    from spiceemu.protocol.level import Level
+    from spiceemu.protocol.message import Message
+
+    Need: TypeAlias = "tuple[Feature, IntEnum | None]"
+
+MAJOR2, SURFACES = Feature.PROTOCOL_MAJOR2, Feature.SURFACES
+
+IMAGE_TYPES: Mapping[int, Need] = {
+    ImageType.BITMAP: (MAJOR2, None),
+    ImageType.QUIC: (MAJOR2, None),
+    ImageType.LZ_PLT: (MAJOR2, None),
+    ImageType.LZ_RGB: (MAJOR2, None),
+    ImageType.GLZ_RGB: (MAJOR2, None),
+    ImageType.FROM_CACHE: (MAJOR2, None),
+    ImageType.SURFACE: (SURFACES, None),
+    ImageType.JPEG: (SURFACES, None),
+    ImageType.FROM_CACHE_LOSSLESS: (SURFACES, None),
+    ImageType.ZLIB_GLZ_RGB: (SURFACES, None),
+    ImageType.JPEG_ALPHA: (SURFACES, None),
+    ImageType.LZ4: (Feature.LZ4_COMPRESSION, DisplayCap.LZ4_COMPRESSION),
+}
+"""What each type of picture needs: a feature of the level, a capability of the client."""
+
+CODECS: Mapping[int, Need] = {
+    VideoCodecType.MJPEG: (MAJOR2, None),
+    VideoCodecType.VP8: (Feature.MULTI_CODEC, DisplayCap.CODEC_VP8),
+    VideoCodecType.H264: (Feature.MULTI_CODEC, DisplayCap.CODEC_H264),
+    VideoCodecType.VP9: (Feature.MULTI_CODEC, DisplayCap.CODEC_VP9),
+    VideoCodecType.H265: (Feature.MULTI_CODEC, DisplayCap.CODEC_H265),
+}
+"""What each video codec needs; all but MJPEG need MULTI_CODEC of the client as well."""
+
+ALPHA_ONLY: Need = (Feature.COMPOSITE, DisplayCap.A8_SURFACE)
+
+
+class Breach(NamedTuple):
+    """Something that may not travel.
+
+    :ivar what: it, such as ``display.MonitorsConfig`` or ``image type LZ4 in display.DrawCopy``.
+    :ivar feature: the feature that the level lacks.
+    :ivar capability: the capability that the receiver has not announced.
+    :ivar reason: where it is neither.
+    """
+
+    what: str
+    feature: Feature | None = None
+    capability: IntEnum | None = None
+    reason: str = ""
+
+    def explain(self, level: Level) -> str:
+        """The whole sentence."""
+        if self.feature is not None:
+            return f"{self.what} needs {self.feature.name}, which level {level.name} has not"
+        if self.capability is not None:
+            owner = type(self.capability).__name__
+            return f"{self.what} needs {owner}.{self.capability.name}, which the receiver has not announced"
+        return f"{self.what} {self.reason}"
+
+
+class Gate:
+    """Judges the messages of one direction of one channel.
+
+    :param level: whose rules they are.
+    :param direction: ``SERVER`` or ``CLIENT``: who sends.
+    :param capabilities: numbers of the receiver's channel capabilities.
+    :param local: whether the connection is a unix socket, which can carry file descriptors and needs no compression.
+    """
+
+    def __init__(self, level: Level, direction: str, capabilities: frozenset[int], *, local: bool = False) -> None:
+        self.level = level
+        self.direction = direction
+        self.capabilities = capabilities
+        self.local = local
+        self._known: dict[type[Message], tuple[list[Breach], Content | None]] = {}
+
+    def breaches(self, message: Message) -> list[Breach]:
+        """What may not travel in a message, the message itself first; empty where all is well."""
+        kind = type(message)
+        known = self._known.get(kind)
+        if known is None:
+            known = self._known[kind] = self._judge(kind), _CONTENTS.get(kind)
+        found, content = known
+        return found if content is None else [*found, *content(self, message)]
+
+    def _judge(self, kind: type[Message]) -> list[Breach]:
+        """What can be said of a message by its kind alone."""
+        spec = kind.spec
+        found = self.needs(spec.name, (spec.feature, spec.capability))
+        if kind in (display.GlScanoutUnix, display.GlDraw) and not self.local:
+            found.append(Breach(spec.name, reason="travels on plain unix sockets only"))
+        if kind is spicevmc.CompressedData and self.local:
+            found.append(Breach(spec.name, reason="does not travel on unix sockets"))
+        return found
+
+    def needs(self, what: str, need: Need) -> list[Breach]:
+        """A breach for each part of a need that is not there."""
+        feature, capability = need
+        found = []
+        if not self.level.has(feature):
+            found.append(Breach(what, feature))
+        if capability is not None and capability not in self.capabilities:
+            found.append(Breach(what, capability=capability))
+        return found
+
+    # Contents
+
+    def drawing(self, message: Any) -> Iterator[Breach]:
+        """A DRAW message: its surface, its pictures."""
+        yield from self.surface(message, message.base.surface_id)
+        for image in images_of(message):
+            kind = image.descriptor.type
+            need = IMAGE_TYPES.get(kind)
+            name = getattr(kind, "name", kind)
+            if need is None:
+                yield Breach(f"image type {name} in {message.spec.name}", reason="is none of the protocol's")
+            elif need != (MAJOR2, None):
+                yield from self.needs(f"image type {name} in {message.spec.name}", need)
+            elif isinstance(image.u, BitmapData) and image.u.format == BitmapFmt.FMT_8BIT_A:
+                yield from self.needs(f"a bitmap of alpha in {message.spec.name}", ALPHA_ONLY)
+
+    def alpha_blend(self, message: draw.DrawAlphaBlend) -> Iterator[Breach]:
+        """DRAW_ALPHA_BLEND got its flags together with surfaces."""
+        yield from self.drawing(message)
+        if message.data.alpha_flags:
+            yield from self.needs(f"alpha_flags of {message.spec.name}", (SURFACES, None))
+
+    def surface(self, message: Message, surface_id: int) -> Iterator[Breach]:
+        """A surface that a message names."""
+        if surface_id:
+            yield from self.needs(f"surface_id {surface_id} in {message.spec.name}", (SURFACES, None))
+
+    def copy_bits(self, message: draw.CopyBits) -> Iterator[Breach]:
+        """COPY_BITS names a surface."""
+        return self.surface(message, message.base.surface_id)
+
+    def stream_create(self, message: display.StreamCreate) -> Iterator[Breach]:
+        """STREAM_CREATE: its surface, its codec."""
+        yield from self.surface(message, message.surface_id)
+        codec = message.codec_type
+        what = f"video codec {getattr(codec, 'name', codec)} in {message.spec.name}"
+        need = CODECS.get(codec)
+        if need is None:
+            yield Breach(what, reason="is none of the protocol's")
+        elif codec != VideoCodecType.MJPEG:
+            yield from self.needs(what, (Feature.MULTI_CODEC, DisplayCap.MULTI_CODEC))
+            yield from self.needs(what, (MAJOR2, need[1]))
+        elif DisplayCap.MULTI_CODEC in self.capabilities:  # such a client says of each codec whether it has it
+            yield from self.needs(what, (MAJOR2, DisplayCap.CODEC_MJPEG))
+
+    def surface_create(self, message: display.SurfaceCreate) -> Iterator[Breach]:
+        """SURFACE_CREATE: a flag and a format that came later."""
+        if message.flags & SurfaceFlags.STREAMING_MODE:
+            what = f"flag STREAMING_MODE in {message.spec.name}"
+            yield from self.needs(what, (Feature.MULTI_CODEC, DisplayCap.MULTI_CODEC))
+        if message.format == SurfaceFmt.FMT_8_A:
+            yield from self.needs(f"format 8_A in {message.spec.name}", ALPHA_ONLY)
+
+    def sound_mode(self, message: playback.Mode | record.Mode) -> Iterator[Breach]:
+        """The codec of sound, either way."""
+        caps: type[PlaybackCap | RecordCap] = PlaybackCap if isinstance(message, playback.Mode) else RecordCap
+        if message.mode == AudioDataMode.CELT_0_5_1:
+            yield from self.needs(f"CELT in {message.spec.name}", (MAJOR2, caps.CELT_0_5_1))
+            if self.level.has(Feature.WITHOUT_CELT):
+                yield Breach(f"CELT in {message.spec.name}", reason=f"is gone from level {self.level.name}")
+        elif message.mode == AudioDataMode.OPUS:
+            yield from self.needs(f"Opus in {message.spec.name}", (Feature.OPUS, caps.OPUS))
+
+
+Content: TypeAlias = Callable[[Gate, Any], Iterator[Breach]]
+
+_CONTENTS: dict[type[Message], Content] = {
+    draw.CopyBits: Gate.copy_bits,
+    draw.DrawFill: Gate.drawing,
+    draw.DrawOpaque: Gate.drawing,
+    draw.DrawCopy: Gate.drawing,
+    draw.DrawBlend: Gate.drawing,
+    draw.DrawBlackness: Gate.drawing,
+    draw.DrawWhiteness: Gate.drawing,
+    draw.DrawInvers: Gate.drawing,
+    draw.DrawRop3: Gate.drawing,
+    draw.DrawStroke: Gate.drawing,
+    draw.DrawText: Gate.drawing,
+    draw.DrawTransparent: Gate.drawing,
+    draw.DrawAlphaBlend: Gate.alpha_blend,
+    draw.DrawComposite: Gate.drawing,
+    display.StreamCreate: Gate.stream_create,
+    display.SurfaceCreate: Gate.surface_create,
+    playback.Mode: Gate.sound_mode,
+    record.Mode: Gate.sound_mode,
+}
+"""The messages whose contents came at different levels."""
+
+
+def images_of(message: Message) -> Iterator[Image]:
+    """Every picture in a message of the display channel: sources, masks and patterns."""
+    kind = type(message)
+    paths = _image_paths.get(kind)
+    if paths is None:
+        paths = _image_paths[kind] = tuple(_paths_to_images(kind))
+    for path in paths:
+        value: Any = message
+        for name in path:
+            value = getattr(value, name, None)
+        if value is not None:
+            yield value
+
+
+_image_paths: dict[type[Message], tuple[tuple[str, ...], ...]] = {}
+
+
+def _paths_to_images(record_type: type[Record]) -> Iterator[tuple[str, ...]]:
+    """The attributes that lead to each picture of a record, those of a choice's cases included."""
+    for field in record_type.wire_fields:
+        layout: Any = field.layout
+        targets: list[Any] = [case.target for case in layout.cases] if isinstance(layout, Choice) else [layout]
+        for target in targets:
+            inner = target.target if isinstance(target, Pointer) else target
+            if inner is Image:
+                yield (field.name,)
+            elif is_record(inner):
+                yield from ((field.name, *rest) for rest in _paths_to_images(inner))

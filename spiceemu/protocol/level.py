@@ -1,0 +1,206 @@
+"""A level: a set of features, and all that follows from it.
+
+The minor version, every channel's capability words, which channels there are and how clients are moved come from the
+features by the rules here; which messages may travel, and what in them, is judged by :mod:`spiceemu.protocol.gate`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from spiceemu.protocol.capabilities import ChannelType, PlaybackCap, RecordCap, from_words, to_words
+from spiceemu.protocol.compat import ADVERTISED, CHANNELS, HEEDED, RELEASES, VERSIONS, CompatVersion, Feature
+from spiceemu.protocol.errors import InvalidValue
+
+TYPE_CHECKING = False  # not from ``typing``: importing it would delay the first link
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spiceemu.protocol.capabilities import Words
+
+PARTS_OF_MULTIMONITOR = Feature.MULTI_DISPLAY_CHANNELS | Feature.MONITORS_CONFIG
+
+CELT = PlaybackCap.CELT_0_5_1, RecordCap.CELT_0_5_1
+
+
+class MigrationScheme(Enum):
+    """How a level moves its clients to another server."""
+
+    NONE = "none"
+    SWITCH_HOST = "switch host"
+    SEMI_SEAMLESS = "semi-seamless"
+    SEAMLESS = "seamless"
+
+
+class Level:
+    """A set of features, and what follows from it.
+
+    :param features: completed by what its bits imply (see :func:`completed`).
+    :param name: how it is called; found out if not given.
+    """
+
+    __slots__ = ("_words", "features", "name")
+
+    def __init__(self, features: Feature, name: str = "") -> None:
+        self.features = completed(features)
+        self.name = name or _name_of(self.features)
+        self._words: dict[int, tuple[Words, Words]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Level {self.name}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Level) and other.features == self.features
+
+    def __hash__(self) -> int:
+        return hash(self.features)
+
+    def has(self, feature: Feature) -> bool:
+        """Whether it has all of a feature's bits."""
+        return feature in self.features
+
+    @property
+    def minor(self) -> int:
+        """Minor version of the protocol in the link's headers (spice-protocol's ``SPICE_VERSION_MINOR``)."""
+        return 2 if self.has(Feature.MINI_HEADER) else 1 if self.has(Feature.SEMI_SEAMLESS_MIGRATE) else 0
+
+    @property
+    def channels(self) -> list[ChannelType]:
+        """The channel types that exist."""
+        return [channel for channel, feature in CHANNELS.items() if self.has(feature)]
+
+    def has_channel(self, channel_type: int) -> bool:
+        """Whether a channel type, which may be no known one, exists."""
+        return any(channel == channel_type and self.has(feature) for channel, feature in CHANNELS.items())
+
+    @property
+    def migration(self) -> MigrationScheme:
+        """The best scheme it has; each falls back to those before it."""
+        if self.has(Feature.WITHOUT_MIGRATION):
+            return MigrationScheme.NONE
+        if self.has(Feature.SEAMLESS_MIGRATE):
+            return MigrationScheme.SEAMLESS
+        return MigrationScheme.SEMI_SEAMLESS if self.has(Feature.SEMI_SEAMLESS_MIGRATE) else MigrationScheme.SWITCH_HOST
+
+    def advertised(self, channel_type: int | None) -> frozenset[int]:
+        """Numbers of the capabilities that it can advertise: a channel's own, or the common ones for None."""
+        return frozenset(
+            capability
+            for channel, capability, feature in ADVERTISED
+            if channel == channel_type
+            and self.has(feature)
+            and not (any(capability is each for each in CELT) and self.has(Feature.WITHOUT_CELT))
+        )
+
+    def heeded(self, channel_type: int | None) -> frozenset[int]:
+        """Numbers of the capabilities of a client that it knows, and so acts upon."""
+        known = {capability for channel, capability, f in HEEDED if channel == channel_type and self.has(f)}
+        return frozenset(known | self.advertised(channel_type))
+
+    def words(self, channel_type: int, client_words: Words = ()) -> tuple[Words, Words]:
+        """The common words and the channel words of a link reply.
+
+        MONITORS_CONFIG, which MULTIMONITOR brings to levels whose real servers never offered it, is offered there only
+        to a client that offers it: so no stream to a client of that time shows a difference.
+
+        :param client_words: the channel words of the link message.
+        """
+        found = self._words.get(channel_type)
+        if found is None:
+            found = to_words(self.advertised(None)), to_words(self.advertised(channel_type))
+            self._words[channel_type] = found
+        if channel_type == ChannelType.DISPLAY and self.offers_monitors_by_answer:
+            return found[0], to_words(self.advertised(channel_type) & from_words(client_words))
+        return found
+
+    @property
+    def offers_monitors_by_answer(self) -> bool:
+        """Whether MONITORS_CONFIG is here by the proposal alone: upstream brought it after protocol 2.2."""
+        return self.has(Feature.MONITORS_CONFIG) and not self.has(Feature.MINI_HEADER)
+
+
+def completed(mask: Feature) -> Feature:
+    """A mask with what its bits imply: MULTIMONITOR is its two parts, and both parts are MULTIMONITOR.
+
+    :raises InvalidValue: it has an unknown bit, or lacks PROTOCOL_MAJOR2.
+    """
+    unknown = int(mask) & ~int(get_supported_features())
+    if unknown or mask < 0:
+        raise InvalidValue(f"feature mask {int(mask):#x}: unknown bits {unknown:#x}")
+    if Feature.PROTOCOL_MAJOR2 not in mask:
+        raise InvalidValue(f"feature mask {int(mask):#x} lacks PROTOCOL_MAJOR2: major 1 is not implemented")
+    if Feature.MULTIMONITOR in mask or PARTS_OF_MULTIMONITOR in mask:
+        mask |= PARTS_OF_MULTIMONITOR | Feature.MULTIMONITOR
+    return mask
+
+
+def get_current_compat_version() -> CompatVersion:
+    """The newest version there is; the default of every server is its newest release."""
+    return max(CompatVersion)
+
+
+def get_supported_features() -> Feature:
+    """Every feature there is."""
+    return Feature(sum(Feature))
+
+
+def level_of(wanted: str | CompatVersion) -> Level:
+    """A level by its name: a version (``0.8``, ``CompatVersion.V0_8``) or a release (``0.8.3``).
+
+    :raises InvalidValue: there is none of that name; the text has those there are.
+    """
+    name = str(wanted)
+    found = LEVELS.get(name)
+    if found is None:
+        raise InvalidValue(f"there is no compat level {name!r}; there are {', '.join(LEVELS)}")
+    return found
+
+
+def changed(level: Level, changes: str) -> Level:
+    """A level with features added and taken away: ``+SURFACES,-MULTIMONITOR``.
+
+    :raises InvalidValue: a change does not begin with + or -, or names no feature; or PROTOCOL_MAJOR2 is taken away.
+    """
+    mask = level.features
+    for change in changes.split(","):
+        sign, name = change[:1], change[1:].upper()
+        feature = Feature.__members__.get(name)
+        if sign not in ("+", "-") or feature is None:
+            known = ", ".join(Feature.__members__)
+            raise InvalidValue(f"{change!r} is not a feature with + or - before it; features are {known}")
+        if sign == "+":
+            mask |= feature
+            continue
+        if feature is Feature.MULTIMONITOR:
+            feature |= PARTS_OF_MULTIMONITOR
+        elif feature in PARTS_OF_MULTIMONITOR:
+            feature |= Feature.MULTIMONITOR
+        mask &= ~feature
+    return Level(mask)
+
+
+def _name_of(features: Feature) -> str:
+    """The name of a known level, or the nearest one's with what differs."""
+    if not LEVELS:
+        return ""
+    nearest = min(LEVELS.values(), key=lambda level: (int(level.features ^ features).bit_count(), level.name))
+    more = [f"+{feature.name}" for feature in each_feature(features & ~nearest.features)]
+    less = [f"-{feature.name}" for feature in each_feature(nearest.features & ~features)]
+    return " ".join([nearest.name, *more, *less])
+
+
+def each_feature(mask: Feature) -> Iterator[Feature]:
+    """The features of a mask, by bit."""
+    return (feature for feature in Feature if feature in mask)
+
+
+LEVELS: dict[str, Level] = {}
+"""Every level that has a name: versions, oldest first, then releases."""
+
+for _version, _mask in VERSIONS.items():
+    LEVELS[str(_version)] = Level(_mask, str(_version))
+for _release, _mask in RELEASES.items():
+    LEVELS[_release] = Level(_mask, _release)
+
+CURRENT = LEVELS["0.15.1"]
+"""The level of a server that is told nothing: the newest release."""
