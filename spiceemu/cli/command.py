@@ -26,12 +26,21 @@ if TYPE_CHECKING:
     from spiceemu.cli.options import Options
 
 HELP = """\
-usage: spiceemu serve [OPTION...]
-       spiceemu serve --help
+usage: spiceemu COMMAND [OPTION...]
+       spiceemu COMMAND --help
        spiceemu --version
 
-A fake SPICE server: it shows a make-believe desktop to remote-viewer and every other SPICE client.
+A fake SPICE server, and tools to look at real ones.
+
+  serve   show a make-believe desktop to remote-viewer and every other SPICE client
+  compat  print the ladder: what servers of each version have
+  record  stand between clients and a server, and write down what they say
+  lint    tell what in a recording, or in what passes now, a server of some version would not say
+  probe   tell which version a server behaves like
 """
+
+COMMANDS = ("compat", "record", "lint", "probe")
+"""The commands besides ``serve``; each is a module of this package with a function ``run(arguments)``."""
 
 SERVE_HELP = f"""\
 usage: spiceemu serve [OPTION...]
@@ -64,8 +73,14 @@ def execute(arguments: Sequence[str] | None) -> None:
             sys.stdout.write(SERVE_HELP.format(options="\n".join(describe())))
         else:
             serve(options)
+    elif command in COMMANDS:
+        from importlib import import_module
+
+        with explained:
+            import_module(f"spiceemu.cli.{command}").run(rest)
     else:
-        raise stop(EXIT_USAGE, f"there is no command {command}, only serve; see spiceemu --help")
+        known = ", ".join(("serve", *COMMANDS))
+        raise stop(EXIT_USAGE, f"there is no command {command}, only {known}; see spiceemu --help")
 
 
 def serve(options: Options) -> None:
