@@ -57,15 +57,14 @@ class Introduction:
 class MainChannel(Channel):
     """Introduces the session, lists its channels, carries the agent's messages.
 
+    The PINGs of the bandwidth test are sent but on unix sockets, as real servers do.
+
     :param intro: what to say at the start.
-    :param net_test: whether to send the PINGs of the bandwidth test, as real servers do but on unix sockets.
     """
 
     type = ChannelType.MAIN
 
-    def __init__(
-        self, linked: Linked, wake: Callable[[], None], *, intro: Introduction, now: float, net_test: bool = True
-    ) -> None:
+    def __init__(self, linked: Linked, wake: Callable[[], None], *, intro: Introduction, now: float) -> None:
         super().__init__(linked, wake)
         self._intro = intro
         self._agent_connected = intro.agent_connected
@@ -89,7 +88,7 @@ class MainChannel(Channel):
         if MainCap.NAME_AND_UUID in self.client_capabilities:
             self.send(main.Name(intro.name.encode() + b"\0"))
             self.send(main.Uuid(intro.uuid))
-        if net_test:
+        if not linked.request.local:
             for padding in NET_TEST_PADDING:
                 self.ping(now, bytes(padding))
 
