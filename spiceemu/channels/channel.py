@@ -15,7 +15,7 @@ from spiceemu.protocol import base
 from spiceemu.protocol.capabilities import ChannelType, from_words
 from spiceemu.protocol.errors import IllegalMessage, NotCompatible, RemoteError, UnknownMessage
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.gate import Breach, Gate
+from spiceemu.protocol.gate import Gate
 from spiceemu.protocol.message import CLIENT, SERVER, Message, messages_of, reader_of
 
 if TYPE_CHECKING:

@@ -68,7 +68,8 @@ def refusal(call: Callable[[], None]) -> type[LinkError] | None:
 
 
 def test_the_list_of_channels() -> None:
-    assert policy(displays=2).channels() == [(DISPLAY, 0), (DISPLAY, 1), (CURSOR, 0), (CURSOR, 1), (INPUTS, 0)]
+    sound = [(ChannelType.PLAYBACK, 0), (ChannelType.RECORD, 0)]
+    assert policy().channels() == [(DISPLAY, 0), (DISPLAY, 1), (CURSOR, 0), (CURSOR, 1), (INPUTS, 0), *sound]
 
 
 @pytest.mark.parametrize(
