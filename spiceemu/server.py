@@ -69,8 +69,8 @@ class SpiceServer:
     :param password: what a client must know; empty for nothing.
     :param password_lifetime: seconds from now for which the password is right.
     :param displays: width and height of each display in pixels.
-    :param title: the guest's name, which clients show.
-    :param uuid: the guest's UUID; a random one if not given.
+    :param title: the guest's name, which clients show; empty for none.
+    :param uuid: the guest's UUID; a random one if not given, and none if all its bits are zero.
     :param shared: whether several clients may be there at once; else a new one replaces the one before.
     :param compression: how pictures are encoded: ``auto``, ``lz`` or ``off``.
     :param tls_channels: names of channels served over TLS only, or ``all``.

@@ -41,7 +41,10 @@ class AgentReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """What the main channel tells of its session at the start; times in milliseconds."""
+    """What the main channel tells of its session at the start; times in milliseconds.
+
+    A machine without a name, or with a UUID of zeros, tells none.
+    """
 
     session_id: int
     displays: int
@@ -86,8 +89,10 @@ class MainChannel(Channel):
             )
         )
         if MainCap.NAME_AND_UUID in self.client_capabilities:
-            self.send(main.Name(intro.name.encode() + b"\0"))
-            self.send(main.Uuid(intro.uuid))
+            if intro.name:
+                self.send(main.Name(intro.name.encode() + b"\0"))
+            if any(intro.uuid):
+                self.send(main.Uuid(intro.uuid))
         if not linked.request.local:
             for padding in NET_TEST_PADDING:
                 self.ping(now, bytes(padding))
