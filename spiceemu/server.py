@@ -20,7 +20,6 @@ from spiceemu import listeners
 from spiceemu.connection import Connection
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
 from spiceemu.protocol.level import CURRENT, Level, changed, level_of
 from spiceemu.protocol.ticket import Password, system_random
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from spiceemu.guest.display import Display
     from spiceemu.guest.machine import Guest
     from spiceemu.member import Member, Place
-    from spiceemu.protocol.compat import CompatVersion
+    from spiceemu.protocol.compat import CompatVersion, Feature
     from spiceemu.protocol.link import Linked, LinkPolicy
 
 DEFAULT_SIZE = (1024, 768)
@@ -180,7 +179,7 @@ class SpiceServer:
         :raises InvalidValue: the mask has an unknown bit, or lacks PROTOCOL_MAJOR2.
         :raises WrongState: a client is connected.
         """
-        self._set_level(Level(Feature(mask)))
+        self._set_level(Level(mask))
 
     def _set_level(self, level: Level) -> None:
         if self._members:

@@ -36,7 +36,10 @@ PRIMARY = 0
 def window_of(display: Display, level: Level) -> Rect:
     """The part of the guest's primary that is the client's."""
     primary = display.primary.bounds
-    return primary if level.has(Feature.MONITORS_CONFIG) else display.heads[0].box.intersection(primary)
+    if level.has(Feature.MONITORS_CONFIG):
+        return primary
+    first = min(display.heads, key=lambda head: head.id)
+    return first.box.intersection(primary)
 
 
 class View:
