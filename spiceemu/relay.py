@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 READ_SIZE = 1 << 16
-"""Bytes passed on at a time. A direction holds a few times as many at most: read, being passed on, and written."""
+"""Bytes passed on at a time. A direction holds at most ten times as many, most of them what asyncio reads at once."""
 
 MAX_RELAYED = 256
 """Connections at a time; more are closed at once."""
@@ -273,7 +273,7 @@ class Relay:
                 reason = ""
             except _BrokenOff as error:
                 reason = str(error)
-                broken = True
+                broken = len(ends) == 2  # else there was nothing yet to break off
                 log.info("connection %d: %s", connection.number, reason)
         finally:
             self._relayed -= 1
