@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import ssl
 
     from spiceemu.channels.channel import Channel
+    from spiceemu.channels.migration import ParkedChannel
     from spiceemu.protocol.link import Linked
 
 SLICE = 1 << 20
@@ -34,6 +35,9 @@ MAX_UNSENT = 1 << 20
 
 CLOSE_TIMEOUT = 2.0
 """Seconds a connection may take to send its last bytes when it is closed."""
+
+LAST_WORDS = 0.2
+"""Seconds for what a TLS client has sent before it heard that we end."""
 
 LOCAL_PEER = "unix"
 """The name of who comes by a unix socket, which tells no address."""
@@ -70,8 +74,11 @@ class Home(Protocol):
 class Attachment(Protocol):
     """A connection's place in a session."""
 
-    channel: Channel
     label: str
+
+    @property
+    def channel(self) -> Channel | ParkedChannel:
+        """The channel that the connection carries now."""
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take what the client sent; raises RemoteError."""
@@ -105,6 +112,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._pump_due = False
         self._hung_up = False
+        self._says_no_more = False
         self._reason = ""
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
@@ -267,7 +275,7 @@ class Connection(asyncio.Protocol):
 
     def pump(self) -> None:
         """Write while the transport's buffer is empty and the channel has something."""
-        if self.attachment is None or self._is_over:
+        if self.attachment is None or self._is_over or self._says_no_more:
             return
         channel = self.attachment.channel
         if not self._waiting and not self._paused:
@@ -279,7 +287,7 @@ class Connection(asyncio.Protocol):
             self.wake()  # for what the channel has besides: in the loop's next turn, so that others have theirs
         self._limit_reading(channel)
 
-    def _limit_reading(self, channel: Channel) -> None:
+    def _limit_reading(self, channel: Channel | ParkedChannel) -> None:
         if self._transport.is_closing():
             return
         if self._paused and channel.unsent > MAX_UNSENT:
@@ -302,6 +310,19 @@ class Connection(asyncio.Protocol):
             return
         self._hung_up = True
         self._reason = reason
+        self._end_writing()
+
+    def hear_out(self) -> None:
+        """End our side, and take what the client has said until it ends its own, or ``CLOSE_TIMEOUT`` has passed."""
+        if self._is_over or self._says_no_more:
+            return
+        self._says_no_more = True
+        if self._handshake is None and self._transport.can_write_eof():
+            self._end_writing()
+        else:  # TLS ends both sides at once: what is on its way now has that long to come
+            self._deadline = self._loop.call_later(LAST_WORDS, self.close)
+
+    def _end_writing(self) -> None:
         self._set_abort()
         try:
             self._transport.write_eof()

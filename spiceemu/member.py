@@ -6,13 +6,16 @@ Here the sans-IO session meets the connections: bytes go in, and events come out
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.events import ChannelClosed, ChannelOpened, Disconnected, DisplayReady, Event, Violation
+from spiceemu.channels.migration import ParkedChannel
 from spiceemu.client import Client
 from spiceemu.connection import ConnectionLogger
 from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +45,8 @@ class Member:
         self.label = f"{session.id:08x}"
         self.client = Client(session, self.disconnect)
         self.log = ConnectionLogger(log, {"session": self.label})
+        self.changed = asyncio.Event()
+        """Set whenever the client said something or a channel of it ended, for who waits for a state of it."""
         self._news = news
         self._forget = forget
         self.ended = False
@@ -52,6 +57,33 @@ class Member:
         self.connections.append(connection)
         self.post(ChannelOpened(channel.type, channel.id))
         return Place(self, connection, channel)
+
+    async def until(self, true: Callable[[], object], timeout: float) -> bool:
+        """Wait until something is so of the client, or the client is gone; whether that came in time."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not (self.ended or true()):
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def let_go(self) -> None:
+        """Begin, if the client was only held back."""
+        arrival = self.session.arrival
+        if arrival is not None:
+            arrival.held = False
+            for event in self.session.begin_arrival(asyncio.get_running_loop().time()):
+                self.post(event)
+
+    def check_time(self, now: float) -> None:
+        """Let a client go that has waited too long for a guest."""
+        if self.session.arrival is not None:
+            try:
+                self.session.arrival.check_time(now)
+            except LimitExceeded as error:
+                self.disconnect(str(error))
 
     def post(self, event: Event) -> None:
         """Hand an event to the client."""
@@ -72,6 +104,7 @@ class Member:
         if not self.ended:
             self.ended = True
             self.session.close()
+            self.changed.set()
             self.log.info("client gone: %s", reason or "it left")
             self.post(Disconnected(reason))
             self._forget(self)
@@ -80,16 +113,24 @@ class Member:
 class Place:
     """One connection's place in the session: what :class:`~spiceemu.connection.Attachment` asks for."""
 
-    def __init__(self, member: Member, connection: Connection, channel: Channel) -> None:
+    def __init__(self, member: Member, connection: Connection, channel: Channel | ParkedChannel) -> None:
         self.member = member
         self.connection = connection
-        self.channel = channel
+        self._channel = channel
         self.label = member.label
+
+    @property
+    def channel(self) -> Channel | ParkedChannel:
+        """The channel; a parked one gives way to one that has begun."""
+        if isinstance(self._channel, ParkedChannel):
+            self._channel = self.member.session.find(self._channel.type, self._channel.id) or self._channel
+        return self._channel
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Feed the channel and hand on its events."""
         for event in self.member.session.receive(self.channel, data, now):
             self.member.post(event)
+        self.member.changed.set()
 
     def violated(self, error: RemoteError) -> None:
         """Post the violation."""
@@ -103,5 +144,15 @@ class Place:
             return  # the session has let go of all its channels
         member.session.close_channel(self.channel)
         member.post(ChannelClosed(self.channel.type, self.channel.id, reason))
-        if self.channel.type is ChannelType.MAIN:
+        member.changed.set()
+        departure = member.session.departure
+        if departure is not None and departure.is_leaving:
+            # What the client said on the other channels before it left counts as well. spice-gtk leaves them, or main
+            # after them, for the server to close.
+            if self.channel.type is ChannelType.MAIN or not member.session.has_channels_beside_main:
+                for connection in list(member.connections):
+                    connection.hear_out()
+            if not member.connections:
+                member.end(f"it went on at {departure.destination.host}")
+        elif self.channel.type is ChannelType.MAIN:
             member.disconnect(reason)

@@ -133,8 +133,13 @@ class ServerPolicy:
     def check_session(self, request: LinkRequest) -> None:
         """Judge connection id and channel, after the password."""
         session, kind, number = request.connection_id, request.channel_type, request.channel_id
-        if session == 0 and kind == ChannelType.MAIN:
-            return
+        if kind == ChannelType.MAIN and self._offers(request):
+            # A client that comes from another server keeps its session; levels without that know their own alone.
+            if session == 0 or (self.level.has(Feature.SEMI_SEAMLESS_MIGRATE) and not self._has_session(session)):
+                return
+            if self._has_session(session):
+                raise ChannelNotAvailable(f"link: session {session} has that channel already")
+            raise BadConnectionId(f"link: level {self.level.name} takes no session from elsewhere, such as {session}")
         if not self._has_session(session):
             raise BadConnectionId(f"link: no session has id {session}")
         if not self._offers(request):

@@ -27,13 +27,16 @@ from spiceemu.protocol.ticket import Password, system_random
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
     from uuid import UUID
 
     from spiceemu.client import Client
     from spiceemu.guest.display import Display
     from spiceemu.guest.machine import Guest
     from spiceemu.member import Member, Place
+    from spiceemu.migration import Destination
+    from spiceemu.moving import Deliver, Move, Moved
     from spiceemu.protocol.compat import CompatVersion, Feature
     from spiceemu.protocol.link import Linked, LinkPolicy
 
@@ -135,6 +138,9 @@ class SpiceServer:
         self._servers: list[asyncio.Server] = []
         self._guest: Guest | None = None
         self._members: dict[int, Member] = {}
+        self._move: Move | None = None
+        self._awaits_guest = False
+        self._carried: dict[int, Mapping[str, Any]] = {}
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
         self._arrivals: deque[Member] = deque(maxlen=MAX_ARRIVALS)
@@ -315,6 +321,94 @@ class SpiceServer:
         expires = None if lifetime is None else asyncio.get_running_loop().time() + lifetime
         self._policy.password = Password(password, expires)
 
+    # From and to other servers
+
+    @property
+    def members(self) -> Iterable[Member]:
+        """The clients connected now, with their sessions."""
+        return self._members.values()
+
+    async def migrate_to(
+        self,
+        target: SpiceServer | Destination,
+        *,
+        retreat: bool = False,
+        cert_subject: str = "",
+        deliver: Deliver | None = None,
+    ) -> list[Moved]:
+        """Move the guest and its clients to another server, by the best scheme that source, target and client have.
+
+        :param target: another server of this process, which gets the guest as it is; or where one is.
+        :param retreat: give up offscreen surfaces and further heads if the target's level lacks them.
+        :param cert_subject: the subject of the target's certificate, for clients that come over TLS.
+        :param deliver: awaited with a :meth:`snapshot` when the guest has stopped, before the clients go on: takes it
+            to a server in another process.
+        :returns: what became of each client.
+        :raises NotCompatible: a level has no migration, or the target's lacks what is in use; the text names it.
+        :raises InvalidValue: clients cannot be sent there.
+        :raises WrongState: a migration is under way.
+        """
+        from spiceemu.moving import Move
+
+        if self._move is not None:
+            raise WrongState(f"a migration to {self._move.destination.host} is under way")
+        self._move = Move(self, target, cert_subject, deliver)
+        try:
+            return await self._move.run(retreat=retreat)
+        finally:
+            self._move = None
+
+    def snapshot(self) -> bytes:
+        """The guest as it is, and what its clients have of it; ``docs/snapshot.md`` has the format."""
+        from spiceemu.guest.state import take
+        from spiceemu.snapshot import dump
+
+        now = asyncio.get_running_loop().time()
+        sessions = {f"{member.session.id:08x}": member.session.state(now) for member in self.members}
+        return dump({"guest": take(self.guest), "sessions": sessions})
+
+    @classmethod
+    def from_snapshot(cls, snapshot: bytes, **options: Any) -> Self:
+        """A server that has the guest of another one; options are those of the class.
+
+        :raises MalformedSnapshot: it is none.
+        """
+        from spiceemu.snapshot import load
+
+        state = load(snapshot)
+        sizes = [(each["width"], each["height"]) for each in state["guest"]["displays"]]
+        made = cls(**{"displays": sizes, **options})
+        made.receive_guest(snapshot)
+        return made
+
+    def expect_guest(self) -> None:
+        """Let clients link, and begin nothing, until :meth:`receive_guest` or :meth:`let_go`."""
+        self._awaits_guest = True
+
+    def receive_guest(self, snapshot: bytes) -> None:
+        """Take a guest over; clients that wait for it go on.
+
+        :raises MalformedSnapshot: it is none.
+        :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
+        """
+        from spiceemu.guest.state import give
+        from spiceemu.snapshot import load
+
+        state = load(snapshot)
+        give(self.guest, state["guest"])
+        carried = {int(name, 16): session for name, session in state["sessions"].items()}
+        for session_id, member in self._members.items():
+            if session_id in carried:
+                member.session.carry(carried.pop(session_id))
+        self._carried = carried
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Hold clients back no longer."""
+        self._awaits_guest = False
+        for member in list(self._members.values()):
+            member.let_go()
+
     # For connections
 
     @property
@@ -330,7 +424,7 @@ class SpiceServer:
             if not self.shared:
                 for member in list(self._members.values()):
                     member.disconnect("replaced by another client")
-            member = self._begin(now)
+            member = self._begin(session_id, now)
         else:
             member = self._members[session_id]
         return member.attach(connection, linked, now)
@@ -350,12 +444,16 @@ class SpiceServer:
         self._open.discard(connection)
         self._unlinked.discard(connection)
 
-    def _begin(self, now: float) -> Member:
+    def _begin(self, session_id: int, now: float) -> Member:
+        """Begin a session; one that has an id already comes from another server."""
         # Here, because the first link is answered while these are not needed yet.
         from spiceemu.member import Member
+        from spiceemu.migration import Arrival
         from spiceemu.session import Session
 
-        session_id = 0
+        arrival = None
+        if session_id or self._awaits_guest:
+            arrival = Arrival(held=self._awaits_guest, followed=not session_id, now=now)
         while session_id == 0 or session_id in self._members:
             session_id = system_random(32)
         session = Session(
@@ -366,7 +464,11 @@ class SpiceServer:
             now=now,
             level=self.level,
             strict=self._strict,
+            arrival=arrival,
+            alone=lambda: len(self._members) == 1,
         )
+        if session_id in self._carried:
+            session.carry(self._carried.pop(session_id))
         member = self._members[session_id] = Member(session, news=self._news.set, forget=self._forget)
         self.clients.append(member.client)
         self._arrivals.append(member)
@@ -378,12 +480,14 @@ class SpiceServer:
         self.clients.remove(member.client)
 
     def _has_channel(self, session_id: int, channel_type: int, channel_id: int) -> bool:
-        return (channel_type, channel_id) in self._members[session_id].session.channels
+        return self._members[session_id].session.find(channel_type, channel_id) is not None
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         for connection in list(self._open):
             connection.check_time(loop.time())
+        for member in list(self._members.values()):
+            member.check_time(loop.time())
         self._ticker = loop.call_later(TICK, self._tick)
 
 

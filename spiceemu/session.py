@@ -17,12 +17,14 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.encoding import Compression
 from spiceemu.channels.inputs import InputsChannel, Scancodes
 from spiceemu.channels.main import AgentReceived, Introduction, MainChannel
+from spiceemu.channels.migration import ClientFollowed, MigrationAnswered, ParkedChannel, Restored, SeamlessAsked
 from spiceemu.channels.sound import PlaybackChannel, RecordChannel
 from spiceemu.channels.view import window_of
 from spiceemu.guest import agent as guest_agent
 from spiceemu.guest.clipboard import TextReceived
 from spiceemu.guest.keyboard import KeyEvent
 from spiceemu.guest.machine import LocksChanged
+from spiceemu.migration import ArrivalState, on_answered, on_followed, on_restored, on_seamless_asked
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MouseMode
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
     from spiceemu.channels.events import Event
     from spiceemu.guest.machine import Guest, GuestEvent
+    from spiceemu.migration import Arrival, Departure
     from spiceemu.protocol.agent_message import AgentMessage
     from spiceemu.protocol.level import Level
     from spiceemu.protocol.link import Linked
 
-    Reaction: TypeAlias = Callable[["Session", Any], Iterable[Event]]
+    Reaction: TypeAlias = Callable[["Session", Any, float], Iterable[Event]]
 
 MOUSE_MODES = MouseMode.SERVER | MouseMode.CLIENT
 """Both: the guest has a tablet."""
@@ -53,6 +56,8 @@ class Session:
     :param now: when the session begins; its multimedia clock counts from here.
     :param level: what the server behaves like, to the end of the session.
     :param strict: whether a message that the level does not know ends its connection.
+    :param arrival: for a client that comes from another server, or has to wait for the guest.
+    :param alone: tells whether this is the server's only client.
     """
 
     def __init__(
@@ -65,8 +70,16 @@ class Session:
         now: float,
         level: Level = CURRENT,
         strict: bool = True,
+        arrival: Arrival | None = None,
+        alone: Callable[[], bool] = lambda: True,
     ) -> None:
         self.level = level
+        self.arrival = arrival
+        self.departure: Departure | None = None
+        self.carried: Mapping[str, Any] | None = None
+        """What :meth:`state` gave at the source, where that is one of ours."""
+        self.alone = alone
+        """Tells whether this is the server's only client."""
         self.guest = guest
         self.id = session_id
         self.channels: dict[tuple[int, int], Channel] = {}
@@ -99,6 +112,16 @@ class Session:
         if found is None:
             raise WrongState(f"session {self.id:08x} has no channel {kind.name.lower()}:{number} open")
         return found
+
+    @property
+    def has_channels_beside_main(self) -> bool:
+        """Whether any channel but main is open."""
+        return any(kind != ChannelType.MAIN for kind, _ in self.channels)
+
+    @property
+    def is_arriving(self) -> bool:
+        """Whether the client comes from another server and has not begun here."""
+        return self.arrival is not None and self.arrival.state is not ArrivalState.BEGUN
 
     @property
     def _has_agent(self) -> bool:
@@ -138,7 +161,7 @@ class Session:
         if connected:
             self.main.agent_connected()
         else:
-            self._leave_agent()
+            self.leave_agent()
             self.main.agent_disconnected()
 
     def invalidate_caches(self) -> None:
@@ -153,12 +176,23 @@ class Session:
 
     # Channels
 
-    def open(self, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
-        """Open the channel that a link asked for."""
+    def find(self, kind: int, number: int) -> Channel | ParkedChannel | None:
+        """A channel that the client has linked, begun or not."""
+        found = self.channels.get((kind, number))
+        return found or (self.arrival.parked.get((kind, number)) if self.arrival else None)
+
+    def open(self, linked: Linked, wake: Callable[[], None], now: float) -> Channel | ParkedChannel:
+        """Open the channel that a link asked for; one of a client that has not quite arrived is parked."""
         kind, number = ChannelType(linked.request.channel_type), linked.request.channel_id
+        arrival = self.arrival
+        if arrival is not None and kind is not ChannelType.MAIN and arrival.state is ArrivalState.PARKED:
+            parked = arrival.parked[kind, number] = ParkedChannel(linked, wake)
+            return parked
+        linked.resumed = arrival is not None and arrival.state is not ArrivalState.BEGUN
         channel = self._make(kind, linked, wake, now)
         channel.strict = self._strict
         self.channels[kind, number] = channel
+        self._carry_displays()
         return channel
 
     def _make(self, kind: ChannelType, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
@@ -203,25 +237,86 @@ class Session:
             uuid=self.guest.uuid.bytes,
         )
 
-    def close_channel(self, channel: Channel) -> None:
-        """Forget a channel whose connection is gone; without inputs, the client's keys and buttons are released."""
+    def close_channel(self, channel: Channel | ParkedChannel) -> None:
+        """Forget a channel whose connection is gone; without inputs, the client's keys and buttons are released.
+
+        But not those of a client whose session goes on elsewhere: they move with the guest.
+        """
         channel.close()
+        if isinstance(channel, ParkedChannel):
+            assert self.arrival is not None
+            del self.arrival.parked[channel.type, channel.id]
+            return
         del self.channels[channel.type, channel.id]
-        if channel.type is ChannelType.INPUTS:
+        leaving = self.departure is not None and self.departure.takes_keys
+        if channel.type is ChannelType.INPUTS and not leaving:
             self.guest.release_keys()
             self.guest.release_buttons()
 
     def close(self) -> None:
-        """Forget all channels and let go of the guest."""
+        """Forget all channels and let go of the guest; of a client that leaves for another server, not of the agent."""
         for channel in list(self.channels.values()):
             self.close_channel(channel)
         for unsubscribe in self._unsubscribe:
             unsubscribe()
-        self._leave_agent()
+        if self.departure is None or not self.departure.is_leaving:
+            self.leave_agent()
+
+    # From and to other servers
+
+    def begin_arrival(self, now: float) -> Iterator[Event]:
+        """Begin a session that was parked, if nothing is in the way; its channels are as new."""
+        arrival = self.arrival
+        if arrival is None or not arrival.is_due:
+            return
+        arrival.state = ArrivalState.BEGUN
+        self.main.introduce(self._introduction(now), now)
+        yield events.ClientArrived(arrival.scheme)
+        yield from self.open_parked(now)
+
+    def open_parked(self, now: float) -> Iterator[Event]:
+        """Open the channels that were parked, and hear what they were told meanwhile."""
+        assert self.arrival is not None
+        for parked in self.arrival.take_parked():
+            channel = self.open(parked.linked, parked.wake, now)
+            if parked.said:
+                yield from self.receive(channel, bytes(parked.said), now)
+            parked.wake()
+
+    def carry(self, state: Mapping[str, Any]) -> None:
+        """Take what :meth:`state` gave at the source."""
+        self.carried = state
+        self._carry_displays()
+
+    def _carry_displays(self) -> None:
+        for channel in self.channels.values():
+            if self.carried is not None and isinstance(channel, DisplayChannel) and channel.awaits_data:
+                channel.carried = self.carried["displays"].get(str(channel.id))
+
+    def resume(self) -> None:
+        """Go on where the client was on another server."""
+        carried = self.carried
+        if carried is None:
+            return
+        self.mouse_mode = MouseMode(carried["mouse_mode"])
+        if self.guest.agent is not None and carried["agent"] is not None:
+            self.main.restore_agent(carried["agent"])
+            self.guest.agent.resume(self._send_agent)
+            self.guest.agent_client = self
+
+    def state(self, now: float) -> dict[str, Any]:
+        """What a target of our own should know of a client that comes seamlessly, beyond MIGRATE_DATA."""
+        displays = {str(each.id): each.state() for each in self.channels.values() if isinstance(each, DisplayChannel)}
+        return {
+            "mouse_mode": int(self.mouse_mode),
+            "multi_media_time": self.multi_media_time(now),
+            "agent": self.main.agent_state() if self._has_agent else None,
+            "displays": displays,
+        }
 
     # From the client
 
-    def receive(self, channel: Channel, data: bytes, now: float) -> Iterator[Event]:
+    def receive(self, channel: Channel | ParkedChannel, data: bytes, now: float) -> Iterator[Event]:
         """Feed a channel, apply what came to the guest, and give the events for the test. Exhaust the iterator.
 
         :raises RemoteError: the client broke the protocol; the channel must be closed.
@@ -231,24 +326,24 @@ class Session:
             if reaction is None:
                 yield event
             else:
-                yield from reaction(self, event)
+                yield from reaction(self, event, now)
 
-    def _on_scancodes(self, event: Scancodes) -> Iterable[Event]:
+    def _on_scancodes(self, event: Scancodes, _now: float) -> Iterable[Event]:
         for key in self.guest.type_scancodes(event.data):
             if key.pressed:
                 yield events.KeyDown(key.scancode, key.name, key.character)
             else:
                 yield events.KeyUp(key.scancode, key.name)
 
-    def _on_key_modifiers(self, event: events.KeyModifiers) -> Iterable[Event]:
+    def _on_key_modifiers(self, event: events.KeyModifiers, _now: float) -> Iterable[Event]:
         self.guest.set_locks(event.modifiers)
         return (event,)
 
-    def _on_motion(self, event: events.MouseMotion) -> Iterable[Event]:
+    def _on_motion(self, event: events.MouseMotion, _now: float) -> Iterable[Event]:
         self.guest.move_pointer(event.dx, event.dy, event.buttons)
         return (event,)
 
-    def _on_position(self, event: events.MousePosition) -> Iterable[Event]:
+    def _on_position(self, event: events.MousePosition, _now: float) -> Iterable[Event]:
         self._place_pointer(event.x, event.y, event.buttons, event.display_id)
         return (event,)
 
@@ -256,27 +351,29 @@ class Session:
         left, top = self._origin(display_id)
         self.guest.place_pointer(x + left, y + top, buttons, display_id)
 
-    def _on_press(self, event: events.MousePress) -> Iterable[Event]:
+    def _on_press(self, event: events.MousePress, _now: float) -> Iterable[Event]:
         self.guest.press_button(event.button, event.buttons)
         return (event,)
 
-    def _on_release(self, event: events.MouseRelease) -> Iterable[Event]:
+    def _on_release(self, event: events.MouseRelease, _now: float) -> Iterable[Event]:
         self.guest.release_button(event.button, event.buttons)
         return (event,)
 
-    def _on_mouse_mode(self, event: events.MouseModeRequested) -> Iterable[Event]:
+    def _on_mouse_mode(self, event: events.MouseModeRequested, _now: float) -> Iterable[Event]:
         self.set_mouse_mode(event.mode)
         return (event,)
 
     # The agent
 
-    def _on_agent_started(self, event: events.AgentStarted) -> Iterable[Event]:
+    def _on_agent_started(self, event: events.AgentStarted, _now: float) -> Iterable[Event]:
         if self.guest.agent is not None:
-            self.guest.agent.start(self._send_agent)
+            # What a client had copied before it came over is still there, if it does not say it again.
+            self.guest.agent.start(self._send_agent, keep_clipboards=self.arrival is not None)
             self.guest.agent_client = self
         return (event,)
 
-    def _leave_agent(self) -> None:
+    def leave_agent(self) -> None:
+        """The client's talk with the agent is over."""
         if self._has_agent and self.guest.agent is not None:
             self.guest.agent_client = None
             self.guest.agent.reset()
@@ -285,7 +382,7 @@ class Session:
         assert self.guest.agent is not None
         self.main.send_agent(message, self.guest.agent.layout)
 
-    def _on_agent_received(self, event: AgentReceived) -> Iterable[Event]:
+    def _on_agent_received(self, event: AgentReceived, _now: float) -> Iterable[Event]:
         agent = self.guest.agent
         if agent is None or not self._has_agent:
             return ()  # another client has begun to talk to it since
@@ -327,6 +424,10 @@ class Session:
 
 
 _REACTIONS: Mapping[type[events.Event], Reaction] = {
+    MigrationAnswered: on_answered,
+    SeamlessAsked: on_seamless_asked,
+    ClientFollowed: on_followed,
+    Restored: on_restored,
     Scancodes: Session._on_scancodes,
     AgentReceived: Session._on_agent_received,
     events.AgentStarted: Session._on_agent_started,

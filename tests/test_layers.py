@@ -25,7 +25,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "codecs": ("codecs",),
     "guest": ("guest",),
     "channels": ("channels",),
-    "session": ("session",),
+    "session": ("session", "migration"),
     "server side": ("*",),
     "front ends": ("__init__", "__main__", "cli", "pytest_plugin", "blocking", "control", "scenarios"),
 }

@@ -3,6 +3,10 @@
 A channel is sans-IO. Its user calls :meth:`Channel.receive_data` with what arrived, and :meth:`Channel.data_to_send`
 whenever the connection can take more; the channel calls ``wake`` when it has something to send after it had nothing.
 Times are seconds of any clock that never goes back, given by the caller.
+
+A channel can move to another server while it is open. Here it is frozen: MIGRATE is the last that it sends but for
+MIGRATE_DATA, which may follow once the client has said FLUSH_MARK. There a channel is made of a link that is
+``resumed``, says nothing of itself, and gets the same MIGRATE_DATA as the first message from the client.
 """
 
 from __future__ import annotations
@@ -83,6 +87,8 @@ class Channel:
 
     type: ClassVar[ChannelType]
     handlers: ClassVar[Handlers] = {}
+    migrate_flags: ClassVar[int] = 0
+    """What MIGRATE asks for (``MigrateFlags``): a channel with a state asks for a mark, and sends data."""
 
     def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
         self.linked = linked
@@ -102,6 +108,11 @@ class Channel:
         self._out_bytes = 0
         self._pings: dict[int, tuple[float, int | None]] = {}
         self._next_ping = 1
+        self.frozen = False
+        """Whether the channel goes on elsewhere; what it is told to send now goes nowhere."""
+        self._flushed = False
+        self.awaits_data = linked.resumed and bool(self.migrate_flags)
+        """Whether the channel's state is to come from another server, by way of the client."""
         self._table = _table_of(type(self), level)
 
     def __repr__(self) -> str:
@@ -165,6 +176,8 @@ class Channel:
         :raises NotCompatible: the level does not know the message or what is in it, or the client has not announced the
             capability that it needs.
         """
+        if self.frozen:
+            return
         if not as_fault:
             for each in (*before, message):
                 self._check(each)
@@ -201,7 +214,7 @@ class Channel:
 
         A message is one or several buffers; no buffer has parts of two.
         """
-        if not self._out:
+        if not self._out and not self.frozen:
             self.produce()
         out, self._out, self._out_bytes = self._out, [], 0
         return out
@@ -222,7 +235,53 @@ class Channel:
         """Ask for a Synced event once the client has handled all that is queued now."""
         self.ping(now, mark=mark)
 
+    # To another server
+
+    def freeze(self) -> None:
+        """Send MIGRATE and nothing else from now on; spice-server does so when the guest has stopped."""
+        self.send(base.Migrate(self.migrate_flags))
+        self.frozen = True
+
+    @property
+    def has_flushed(self) -> bool:
+        """Whether all that the client had to say before it moves has been said, as far as it was asked."""
+        return self._flushed or not self.migrate_flags
+
+    def hand_over(self) -> None:
+        """Send the channel's state, which the client takes to the other server. Only a channel that has one does."""
+        if self.migrate_flags:
+            self.send_frozen(base.MigrateData(self.migrate_data()))
+
+    def send_frozen(self, message: Message) -> None:
+        """Send one of the few messages that a frozen channel may send, and stay frozen."""
+        self.frozen = False
+        self.send(message)
+        self.frozen = True
+
+    def migrate_data(self) -> bytes:
+        """The state in upstream's layout."""
+        raise NotImplementedError
+
+    def restore(self, data: bytes, now: float) -> Iterable[Event]:
+        """Go on from the state that another server sent; what it leads to.
+
+        :raises RemoteError: it is no such state.
+        """
+        raise NotImplementedError
+
     # Handlers
+
+    def _on_flush_mark(self, message: base.MigrateFlushMark, _now: float) -> Iterable[Event]:
+        if not self.frozen or self.has_flushed:
+            raise IllegalMessage(f"{self.name}: {message} that nobody asked for")
+        self._flushed = True
+        return ()
+
+    def _on_migrate_data(self, message: base.MigrateData, now: float) -> Iterable[Event]:
+        if not self.awaits_data:
+            raise IllegalMessage(f"{self.name}: base.MigrateData that nobody waits for")
+        self.awaits_data = False
+        return self.restore(message.data, now)
 
     def _on_ack_sync(self, message: base.AckSync, _now: float) -> None:
         if self.window is None:
@@ -251,6 +310,8 @@ class Channel:
         base.Ack: _on_ack,
         base.Pong: _on_pong,
         base.Disconnecting: _on_disconnecting,
+        base.MigrateFlushMark: _on_flush_mark,
+        base.MigrateData: _on_migrate_data,
     }
 
 

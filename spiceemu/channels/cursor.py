@@ -57,7 +57,10 @@ class CursorChannel(Channel):
         self._marks: list[tuple[int, float]] = []
         self.window = AckWindow()
         self.send(base.SetAck(self.window.generation, self.window.window))
-        self._send_init()
+        if linked.resumed:
+            self._shape_due = self._place_due = True  # the client shows the cursor of the other server
+        else:
+            self._send_init()
         self._unsubscribe = shown.subscribe(self._on_change)
 
     def close(self) -> None:
@@ -100,6 +103,11 @@ class CursorChannel(Channel):
         self._cached.clear()
         self.send(cursor.Reset())
         self._send_init()
+
+    def freeze(self) -> None:
+        """As spice-server, which lets the client forget its cursors first: their ids mean nothing to the other."""
+        self.invalidate()
+        super().freeze()
 
     def mark(self, mark: int, now: float) -> None:
         """Ask for a Synced event once the client has the cursor as it is now."""

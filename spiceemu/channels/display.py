@@ -15,13 +15,14 @@ the picture, MONITORS_CONFIG, MARK.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from spiceemu.channels.channel import AckWindow, Channel, Handlers
 from spiceemu.channels.encoding import Compression, DrawEncoder
 from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
+from spiceemu.channels.migration import Restored
 from spiceemu.channels.pixmap_cache import PixmapCache
 from spiceemu.channels.view import PRIMARY, View
 from spiceemu.guest.drawables import (
@@ -33,15 +34,17 @@ from spiceemu.guest.drawables import (
     SurfaceDestroyed,
     Text,
 )
+from spiceemu.guest.geometry import Rect
 from spiceemu.protocol import base, display
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
+from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
+from spiceemu.protocol.migrate_data import DisplayData, GlzEncDictRestoreData, SurfacesAtClient
 from spiceemu.protocol.types import ChannelWait, Head
 
 if TYPE_CHECKING:
     from spiceemu.guest.display import Display
     from spiceemu.guest.display import Head as GuestHead
-    from spiceemu.guest.geometry import Rect
     from spiceemu.protocol.link import Linked
 
 INIT_TIMEOUT = 30.0
@@ -52,6 +55,9 @@ MAX_QUEUED = 512
 
 MAX_QUEUED_BYTES = 32 << 20
 """Pixels that wait for a client, in bytes; a little less than four frames of 1920x1080."""
+
+MAX_GLZ_ENCODERS = 4
+"""Encoders of one GLZ window, as real servers say in their state."""
 
 MAX_PRODUCED = 1 << 18
 """Bytes of messages made at a time; the connection asks again when it can take more."""
@@ -84,6 +90,7 @@ class DisplayChannel(Channel):
     """
 
     type = ChannelType.DISPLAY
+    migrate_flags = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
 
     def __init__(
         self, linked: Linked, wake: Callable[[], None], *, shown: Display, compression: Compression, now: float
@@ -93,7 +100,13 @@ class DisplayChannel(Channel):
         self.encoder = DrawEncoder(compression, PixmapCache(0, self.id), surfaces=self.view.has_surfaces)
         self.collapses = 0
         """How often the queue overflowed."""
-        self._deadline: float | None = now + INIT_TIMEOUT
+        # A resumed channel's client says no INIT; for how long it may say nothing is the session's business.
+        self._deadline: float | None = now + (float("inf") if linked.resumed else INIT_TIMEOUT)
+        self._init = display.Init(0, 0, 0, 0)
+        self.freezes_cache = False
+        """Whether it is the one of its client's display channels that speaks for their common cache of pictures."""
+        self.carried: Mapping[str, Any] | None = None
+        """What :meth:`state` gave at the source, for a resumed channel whose source is one of ours."""
         self._queue: deque[_Queued] = deque()
         self._queued_bytes = 0
         self._announced: set[int] = set()  # the client's surfaces once the queue is sent
@@ -281,17 +294,81 @@ class DisplayChannel(Channel):
         self._queue.extend(self._marks)
         self._marks = []
 
+    # To another server
+
+    def freeze(self) -> None:
+        """Stop; what still waits will be drawn from the surfaces as they are then."""
+        super().freeze()
+        if self._dirty is None:
+            self._collapse()
+
+    def migrate_data(self) -> bytes:
+        """The client's cache and surfaces, as in spice-server (dcc.cpp); the serial is that of the data itself."""
+        return DisplayData(
+            message_serial=self.serial + 1,
+            pixmap_cache_id=self._init.pixmap_cache_id,
+            pixmap_cache_size=self._init.pixmap_cache_size,
+            pixmap_cache_freezer=self.freezes_cache,
+            glz_dict_id=self._init.glz_dictionary_id,
+            glz_dict_data=GlzEncDictRestoreData(self._init.glz_dictionary_window_size, MAX_GLZ_ENCODERS),
+            surfaces_at_client=SurfacesAtClient.of(self._created),
+        ).build()
+
+    def state(self) -> dict[str, Any]:
+        """What is more to know than :meth:`migrate_data` says: sizes of surfaces, what is not drawn yet, the cache."""
+        dirty = {} if self._dirty is None else self._dirty
+        return {
+            "created": [list(astuple(created)) for created in self._created.values()],
+            "dirty": [[surface_id, *box] for surface_id, box in dirty.items()],
+            "monitors_due": self._needs_monitors,
+            "mark_due": self._needs_mark,
+            "cache": [list(entry) for entry in self.encoder.cache.entries()],
+        }
+
+    def restore(self, data: bytes, _now: float) -> Iterable[Event]:
+        """Go on with the client's surfaces and cache; of a source that is none of ours, with none of both.
+
+        Upstream's data has the surfaces' ids, but not their sizes, so those that nobody vouches for are made anew.
+        """
+        state = DisplayData.parse(data)
+        self._deadline = None
+        window = state.glz_dict_data.size
+        self._init = display.Init(state.pixmap_cache_id, state.pixmap_cache_size, state.glz_dict_id, window)
+        ids = state.surfaces_at_client.ids
+        self._writer.serial = state.message_serial
+        cache = self.encoder.cache
+        cache.capacity = max(state.pixmap_cache_size, 0)
+        self._dirty = {}
+        if self.carried is None:
+            self._created = {number: SurfaceCreated(number, 0, 0, has_alpha=False) for number in ids}
+        else:
+            created = (SurfaceCreated(*values) for values in self.carried["created"])
+            self._created = {each.surface_id: each for each in created if each.surface_id in ids}
+            self._dirty = {number: Rect(*box) for number, *box in self.carried["dirty"]}
+            self._needs_monitors = self.carried["monitors_due"]
+            self._needs_mark = self.carried["mark_due"]
+            cache.remember((number, area) for number, area in self.carried["cache"])
+        self._open_window()
+        if self.carried is None and state.pixmap_cache_freezer:
+            self.send(display.InvalAllPixmaps())
+        self.send(display.InvalAllPalettes())
+        return (Restored(), DisplayReady(self.id, state.pixmap_cache_size, window))
+
     # Handlers
 
     def _on_init(self, message: display.Init, _now: float) -> Iterable[Event]:
         if self.ready:
             raise IllegalMessage(f"{self.name}: a second {message}")
         self._deadline = None
+        self._init = message
         self.encoder.cache.capacity = max(message.pixmap_cache_size, 0)
-        self.window = AckWindow()
-        self.send(base.SetAck(self.window.generation, self.window.window))
+        self._open_window()
         self.send(display.InvalAllPalettes())
         return (DisplayReady(self.id, message.pixmap_cache_size, message.glz_dictionary_window_size),)
+
+    def _open_window(self) -> None:
+        self.window = AckWindow()
+        self.send(base.SetAck(self.window.generation, self.window.window))
 
     def _on_preferred_compression(self, message: display.PreferredCompression, _now: float) -> Iterable[Event]:
         return (PreferredCompression(message.image_compression, self.id),)

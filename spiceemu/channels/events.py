@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spiceemu.protocol.capabilities import ChannelType
+    from spiceemu.protocol.level import MigrationScheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,42 @@ class ClipboardText(Event):
 
     text: str
     selection: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationBegan(Event):
+    """The client is being moved to another server; ``scheme`` is how, as far as that is known yet."""
+
+    scheme: MigrationScheme
+    host: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationConnected(Event):
+    """The client is linked to the other server, and to this one still; ``scheme`` is how it will go on."""
+
+    scheme: MigrationScheme
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFailed(Event):
+    """The client stays, or is lost; ``text`` says why."""
+
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated(Event):
+    """The client has left for the other server."""
+
+    scheme: MigrationScheme
+
+
+@dataclass(frozen=True, slots=True)
+class ClientArrived(Event):
+    """A client has come over from another server and goes on here."""
+
+    scheme: MigrationScheme
 
 
 @dataclass(frozen=True, slots=True)

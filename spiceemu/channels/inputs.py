@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
+from spiceemu.channels.migration import Restored
 from spiceemu.protocol import inputs
 from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.errors import LimitExceeded
+from spiceemu.protocol.migrate_data import InputsData
 
 if TYPE_CHECKING:
     from spiceemu.protocol.link import Linked
@@ -40,6 +43,7 @@ class InputsChannel(Channel):
     """
 
     type = ChannelType.INPUTS
+    migrate_flags = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
 
     def __init__(self, linked: Linked, wake: Callable[[], None], *, locks: int) -> None:
         super().__init__(linked, wake)
@@ -55,6 +59,18 @@ class InputsChannel(Channel):
         """
         self._locks = locks
         self.wake()
+
+    def migrate_data(self) -> bytes:
+        """How many motions are not acknowledged."""
+        return InputsData(motion_count=self._unacknowledged).build()
+
+    def restore(self, data: bytes, _now: float) -> Iterable[Event]:
+        """Go on counting motions."""
+        count = InputsData.parse(data).motion_count
+        for _ in range(count // MOTION_ACK_BUNCH):
+            self.send(inputs.MouseMotionAck())
+        self._unacknowledged = count % MOTION_ACK_BUNCH
+        return (Restored(),)
 
     def produce(self) -> None:
         """Send the locks if the client does not know them yet."""
@@ -86,8 +102,8 @@ class InputsChannel(Channel):
 
     def _count_motion(self) -> None:
         self._unacknowledged += 1
-        if self._unacknowledged == MOTION_ACK_BUNCH:
-            self._unacknowledged = 0
+        if self._unacknowledged >= MOTION_ACK_BUNCH and not self.frozen:
+            self._unacknowledged -= MOTION_ACK_BUNCH
             self.send(inputs.MouseMotionAck())
 
     def _on_mouse_press(self, message: inputs.MousePress, _now: float) -> Iterable[Event]:

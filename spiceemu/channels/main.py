@@ -8,17 +8,19 @@ The agent's messages travel in pieces, each costing its sender a token: see :mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from spiceemu.channels.channel import NANOSECONDS, Channel, Handlers
 from spiceemu.channels.events import AgentStarted, ChannelsAttached, Event, MouseModeRequested
+from spiceemu.channels.migration import ClientFollowed, MigrationAnswer, MigrationAnswered, Restored, SeamlessAsked
 from spiceemu.protocol import base, main
 from spiceemu.protocol.agent_stream import AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
-from spiceemu.protocol.enums import LinkErr, MouseMode, NotifySeverity, NotifyVisibility
+from spiceemu.protocol.enums import LinkErr, MigrateFlags, MouseMode, NotifySeverity, NotifyVisibility
 from spiceemu.protocol.errors import IllegalMessage
+from spiceemu.protocol.migrate_data import UNLIMITED, CharDevice, MainData
 from spiceemu.protocol.types import ChannelId
 
 if TYPE_CHECKING:
@@ -60,12 +62,14 @@ class Introduction:
 class MainChannel(Channel):
     """Introduces the session, lists its channels, carries the agent's messages.
 
-    The PINGs of the bandwidth test are sent but on unix sockets, as real servers do.
+    The PINGs of the bandwidth test are sent but on unix sockets, as real servers do. On a link that is resumed nothing
+    is said before :meth:`introduce` or the state that comes from the other server: spice-gtk would not understand it.
 
     :param intro: what to say at the start.
     """
 
     type = ChannelType.MAIN
+    migrate_flags = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
 
     def __init__(self, linked: Linked, wake: Callable[[], None], *, intro: Introduction, now: float) -> None:
         super().__init__(linked, wake)
@@ -74,8 +78,19 @@ class MainChannel(Channel):
         self._agent_reader = AgentReader()
         self._agent_writer = AgentWriter()
         self._granted = AgentTokens()
+        self.agent_started = False
+        """Whether the client talks to the agent."""
         self.attached = False
         """Whether the client has asked for the list of channels."""
+        self.frozen = linked.resumed
+        if not linked.resumed:
+            self.introduce(intro, now)
+
+    def introduce(self, intro: Introduction, now: float) -> None:
+        """Begin the session."""
+        self._intro = intro
+        self._agent_connected = intro.agent_connected
+        self.frozen = self.awaits_data = False
         self.send(
             main.Init(
                 session_id=intro.session_id,
@@ -93,7 +108,7 @@ class MainChannel(Channel):
                 self.send(main.Name(intro.name.encode() + b"\0"))
             if any(intro.uuid):
                 self.send(main.Uuid(intro.uuid))
-        if not linked.request.local:
+        if not self.linked.request.local:
             for padding in NET_TEST_PADDING:
                 self.ping(now, bytes(padding))
 
@@ -136,6 +151,34 @@ class MainChannel(Channel):
         self._agent_writer.queue(message, layout)
         self.wake()
 
+    def migrate_data(self) -> bytes:
+        """How many tokens each side has; what the agent has half read or written moves with the guest."""
+        device = CharDevice()
+        if self._agent_connected:
+            tokens = self._granted.left, min(self._agent_writer.tokens, UNLIMITED)
+            device = CharDevice(connected=1, num_client_tokens=tokens[0], num_send_tokens=tokens[1])
+        return MainData(agent_base=device, client_agent_started=self.agent_started).build()
+
+    def restore(self, data: bytes, _now: float) -> Iterable[Event]:
+        """Go on with the tokens of before; the multimedia clock of this server is told."""
+        state = MainData.parse(data)
+        self.frozen = False
+        self.attached = True
+        self.agent_started = bool(state.client_agent_started)
+        self._granted = AgentTokens(state.agent_base.num_client_tokens)
+        self._agent_writer.reset(state.agent_base.num_send_tokens)
+        return (Restored(),)
+
+    def agent_state(self) -> dict[str, Any]:
+        """What of the agent's messages has come or gone in part, for a target of our own."""
+        return {"reader": self._agent_reader.state(), "writer": self._agent_writer.state()}
+
+    def restore_agent(self, state: Mapping[str, Any]) -> None:
+        """Go on in the middle of messages."""
+        self._agent_connected = True
+        self._agent_reader.restore(state["reader"])
+        self._agent_writer.restore(state["writer"])
+
     def produce(self) -> None:
         """Send what waits of the agent's. Not before: a client may ask for the clipboard again and again unread."""
         for piece in self._agent_writer.pieces_to_send():
@@ -154,7 +197,29 @@ class MainChannel(Channel):
         known = MouseMode.SERVER, MouseMode.CLIENT
         return (MouseModeRequested(message.mode),) if message.mode in known else ()
 
+    # Migration, at the source: what the client says of the other server
+
+    def _on_migrate_connected(self, _message: main.MigrateConnected, _now: float) -> Iterable[Event]:
+        return (MigrationAnswered(MigrationAnswer.CONNECTED),)
+
+    def _on_migrate_connected_seamless(self, _message: main.MigrateConnectedSeamless, _now: float) -> Iterable[Event]:
+        return (MigrationAnswered(MigrationAnswer.CONNECTED_SEAMLESS),)
+
+    def _on_migrate_connect_error(self, _message: main.MigrateConnectError, _now: float) -> Iterable[Event]:
+        return (MigrationAnswered(MigrationAnswer.CONNECT_ERROR),)
+
+    # Migration, at the target
+
+    def _on_migrate_end(self, _message: main.MigrateEnd, _now: float) -> Iterable[Event]:
+        return (ClientFollowed(),)
+
+    def _on_do_seamless(self, message: main.MigrateDstDoSeamless, _now: float) -> Iterable[Event]:
+        return (SeamlessAsked(message.src_version),)
+
+    # The agent
+
     def _on_agent_start(self, message: main.AgentStart, _now: float) -> Iterable[Event]:
+        self.agent_started = True
         self._agent_writer.reset(message.num_tokens)
         return (AgentStarted(message.num_tokens),)
 
@@ -182,4 +247,9 @@ class MainChannel(Channel):
         main.AgentToken: _on_agent_token,
         main.AgentData: _on_agent_data,
         main.ClientInfo: _on_client_info,
+        main.MigrateConnected: _on_migrate_connected,
+        main.MigrateConnectedSeamless: _on_migrate_connected_seamless,
+        main.MigrateConnectError: _on_migrate_connect_error,
+        main.MigrateEnd: _on_migrate_end,
+        main.MigrateDstDoSeamless: _on_do_seamless,
     }

@@ -7,6 +7,7 @@ the client has not makes spice-gtk wait for ever, so only what this channel sent
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from hashlib import blake2b
 from struct import Struct
 
@@ -67,6 +68,16 @@ class PixmapCache:
             self._used -= area
             evicted.append(number)
         return evicted
+
+    def entries(self) -> list[tuple[int, int]]:
+        """Id and area of every picture that the client has, the one unused for longest first."""
+        return list(self._areas.items())
+
+    def remember(self, entries: Iterable[tuple[int, int]]) -> None:
+        """Count on pictures that the client has from another server."""
+        for number, area in entries:
+            self._areas[number] = area
+            self._used += area
 
     def clear(self) -> None:
         """Forget everything, for INVAL_ALL_PIXMAPS."""

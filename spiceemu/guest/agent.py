@@ -146,22 +146,28 @@ class Agent:
 
         return unsubscribe
 
-    def start(self, send: Send) -> None:
+    def start(self, send: Send, *, keep_clipboards: bool = False) -> None:
         """A client talks to the agent from now on (AGENT_START).
 
         :param send: takes each message for it, in order, and builds it by :attr:`layout` before it returns.
+        :param keep_clipboards: whether it is the client that was there before, on another server: what it had copied is
+            still what it has.
         """
-        self.reset()
+        self.reset(keep_clipboards=keep_clipboards)
         self._send = send
 
-    def reset(self) -> None:
+    def resume(self, send: Send) -> None:
+        """A client goes on talking to the agent, where it was on another server."""
+        self._send = send
+
+    def reset(self, *, keep_clipboards: bool = False) -> None:
         """The client has gone, and its clipboards with it. The guest's text stays."""
         self._send = None
         self.client_capabilities = frozenset()
         self.max_clipboard = None
         self._serials = dict.fromkeys(ClipboardSelection, 0)
         self._offered.clear()
-        for selection in ClipboardSelection:
+        for selection in () if keep_clipboards else ClipboardSelection:
             self.clipboard.client_cleared(selection)
 
     def receive(self, message: AgentMessage) -> None:

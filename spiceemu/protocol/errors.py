@@ -9,6 +9,7 @@
     │   ├── AddressUnavailable       an address or port cannot be listened on
     │   ├── MalformedRecording       a file is no recording, or a damaged one
     │   ├── WrongState               the call is not possible now (not started, closed, already linked)
+    │   ├── MigrationAborted         a migration did not come about; the client stays, or is lost
     │   ├── MissingExtra             an optional extra (``tls``, ``media``) is not installed
     │   └── ExpectationFailed        an awaited event did not come
     └── RemoteError                  the peer broke the protocol; its connection is closed
@@ -64,6 +65,10 @@ class MalformedRecording(LocalError, ValueError):
 
 class WrongState(LocalError):
     """The call is not possible in the present state."""
+
+
+class MigrationAborted(LocalError):
+    """A migration did not come about; the text says why, and what became of the client."""
 
 
 class MissingExtra(LocalError, ImportError):

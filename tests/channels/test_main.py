@@ -99,11 +99,8 @@ def test_asking_twice_is_illegal(pair: tuple[MainChannel, FarSide]) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        main.MigrateConnected(),
-        main.MigrateConnectError(),
-        main.MigrateEnd(),
-        main.MigrateDstDoSeamless(1),
-        main.MigrateConnectedSeamless(),
+        base.MigrateFlushMark(),
+        base.MigrateData(b""),
         base.AckSync(1),
         base.Ack(),
     ],

@@ -83,7 +83,7 @@ TAKEN = {
     for kind, (channel, refused) in CHANNELS.items()
 }
 GOOD = {kind: [each for each in SAMPLES[kind] if each[1] in TAKEN[kind]] for kind in KINDS}
-BAD = {kind: [each for each in SAMPLES[kind] if each[1] not in TAKEN[kind]] for kind in KINDS}
+BAD = {kind: [each for each in SAMPLES[kind] if each[1] not in TAKEN[kind]] or GOOD[kind] for kind in KINDS}
 BAD_FROM = 250  # of what a byte chooses
 
 

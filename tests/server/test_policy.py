@@ -134,7 +134,8 @@ def test_the_same_channel_cannot_be_both() -> None:
     ("kind", "number", "session", "refused"),
     [
         (MAIN, 0, 0, None),
-        (MAIN, 0, 1, BadConnectionId),
+        (MAIN, 0, 1, None),  # from another server
+        (MAIN, 0, SESSION, ChannelNotAvailable),
         (DISPLAY, 0, 0, BadConnectionId),
         (DISPLAY, 0, 76, BadConnectionId),
         (DISPLAY, 0, SESSION, ChannelNotAvailable),
@@ -185,3 +186,10 @@ def test_a_level_decides_about_a_ticket_that_does_not_decrypt(level: str) -> Non
 
 def test_a_guest_without_sound() -> None:
     assert {kind for kind, _ in policy(sound=False).channels()} == {DISPLAY, CURSOR, INPUTS}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_decides_whether_a_session_can_come_from_another_server(level: str) -> None:
+    alone = level in ("0.4", "0.6", "0.8", "0.6.4")
+    coming = refusal(lambda: policy(level=level).check_session(request(MAIN, session=1)))
+    assert coming is (BadConnectionId if alone else None)
