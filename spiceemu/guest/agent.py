@@ -108,6 +108,24 @@ class FileRefused:
     description: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """All that an agent knows of its client, and what it told it.
+
+    :ivar capabilities: what the agent announces.
+    :ivar client_capabilities: what the client announced; empty before that.
+    :ivar max_clipboard: most bytes of clipboard that the client takes, None for any number.
+    :ivar serials: by selection, what the next grab will have.
+    :ivar offered: selections of which the client was told.
+    """
+
+    capabilities: frozenset[int]
+    client_capabilities: frozenset[int] = frozenset()
+    max_clipboard: int | None = None
+    serials: tuple[int, ...] = (0,) * len(ClipboardSelection)
+    offered: frozenset[int] = frozenset()
+
+
 AgentEvent: TypeAlias = ClientAnnounced | MonitorsRequested | DisplayConfigured | PointerPlaced | FileRefused
 
 
@@ -120,7 +138,7 @@ class Agent:
 
     def __init__(self, clipboard: Clipboard, capabilities: Iterable[AgentCap] = CAPABILITIES) -> None:
         self.clipboard = clipboard
-        self.capabilities = frozenset(capabilities)
+        self.capabilities: frozenset[int] = frozenset(capabilities)
         self.client_capabilities: frozenset[int] = frozenset()
         """What the client announced; empty before that."""
         self.max_clipboard: int | None = None
@@ -157,8 +175,27 @@ class Agent:
         self._send = send
 
     def resume(self, send: Send) -> None:
-        """A client goes on talking to the agent, where it was on another server."""
+        """The client of a restored conversation is here and goes on; it does not know that the agent has moved."""
         self._send = send
+
+    @property
+    def state(self) -> AgentState:
+        """What another agent needs to go on with the conversation."""
+        return AgentState(
+            self.capabilities,
+            self.client_capabilities,
+            self.max_clipboard,
+            tuple(self._serials[selection] for selection in ClipboardSelection),
+            frozenset(self._offered),
+        )
+
+    def restore(self, state: AgentState) -> None:
+        """Know what another agent knew. Where messages go stays as it is: :meth:`resume` says that."""
+        self.capabilities = state.capabilities
+        self.client_capabilities = state.client_capabilities
+        self.max_clipboard = state.max_clipboard
+        self._serials = dict(zip(ClipboardSelection, state.serials, strict=True))
+        self._offered = set(state.offered)
 
     def reset(self, *, keep_clipboards: bool = False) -> None:
         """The client has gone, and its clipboards with it. The guest's text stays."""

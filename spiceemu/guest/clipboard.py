@@ -7,7 +7,7 @@ paste. Whoever spoke last owns a clipboard; the other side's content is then gon
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -16,7 +16,7 @@ from spiceemu.protocol.agent_stream import MAX_AGENT_MESSAGE
 from spiceemu.protocol.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     Observer: TypeAlias = Callable[["ClipboardChange"], None]
 
@@ -90,7 +90,9 @@ ClipboardChange: TypeAlias = (
 
 
 @dataclass(slots=True)
-class _Content:
+class Content:
+    """What a clipboard holds, and whether the guest waits for the client's text (``wanted``)."""
+
     owner: Owner = Owner.NOBODY
     types: tuple[int, ...] = ()
     text: bytes | None = field(default=None, repr=False)
@@ -104,7 +106,7 @@ class Clipboard:
     """
 
     def __init__(self) -> None:
-        self._contents: dict[int, _Content] = {selection: _Content() for selection in ClipboardSelection}
+        self._contents: dict[int, Content] = {selection: Content() for selection in ClipboardSelection}
         self._observers: dict[object, Observer] = {}
         self._untold: deque[ClipboardChange] = deque()
         self._telling = False
@@ -158,13 +160,13 @@ class Clipboard:
             raise InvalidValue(f"text for a clipboard is valid Unicode: {error}") from None
         if len(data) > MAX_CLIPBOARD_TEXT:
             raise InvalidValue(f"a clipboard holds {MAX_CLIPBOARD_TEXT} bytes of text, not {len(data)}")
-        self._replace(selection, _Content(Owner.GUEST, (ClipboardType.UTF8_TEXT,), data))
+        self._replace(selection, Content(Owner.GUEST, (ClipboardType.UTF8_TEXT,), data))
         self._tell(GuestCopied(selection))
 
     def clear(self, selection: int = CLIPBOARD) -> None:
         """Give up text of the guest; nothing happens to a client's."""
         if self.owner_of(selection) is Owner.GUEST:
-            self._replace(selection, _Content())
+            self._replace(selection, Content())
             self._tell(GuestCleared(selection))
 
     def request_text(self, selection: int = CLIPBOARD) -> bool:
@@ -180,18 +182,30 @@ class Clipboard:
             self._tell(TextWanted(selection))
         return True
 
+    # For snapshots
+
+    @property
+    def contents(self) -> dict[int, Content]:
+        """A copy of what each clipboard holds."""
+        return {selection: replace(content) for selection, content in self._contents.items()}
+
+    def restore(self, contents: Mapping[int, Content]) -> None:
+        """Hold what other clipboards held. Nobody copied anything, so nobody is told."""
+        for selection in self._contents:
+            self._contents[selection] = replace(contents[selection])
+
     # For the agent
 
     def client_copied(self, types: Sequence[int], selection: int) -> None:
         """The client has something to give."""
         self._content(selection)
-        self._replace(selection, _Content(Owner.CLIENT, tuple(types)))
+        self._replace(selection, Content(Owner.CLIENT, tuple(types)))
         self._tell(ClientCopied(selection, tuple(types)))
 
     def client_cleared(self, selection: int) -> None:
         """The client has nothing to give any more; nothing happens to the guest's text."""
         if self.owner_of(selection) is Owner.CLIENT:
-            self._replace(selection, _Content())
+            self._replace(selection, Content())
             self._tell(ClientCleared(selection))
 
     def text_arrived(self, data: bytes, selection: int) -> None:
@@ -208,13 +222,13 @@ class Clipboard:
             content.wanted = False
             self._tell(TextRefused(selection))
 
-    def _replace(self, selection: int, content: _Content) -> None:
+    def _replace(self, selection: int, content: Content) -> None:
         """Give a clipboard new content; who still waits for the old one hears that it does not come."""
         old, self._contents[selection] = self._contents[selection], content
         if old.wanted:
             self._tell(TextRefused(selection))
 
-    def _content(self, selection: int) -> _Content:
+    def _content(self, selection: int) -> Content:
         content = self._contents.get(selection)
         if content is None:
             raise InvalidValue(f"there are three clipboards, 0 to 2, not {selection!r}")

@@ -199,6 +199,16 @@ class CursorShown:
 CursorChange: TypeAlias = CursorShapeChanged | CursorMoved | CursorHidden | CursorShown
 
 
+@dataclass(frozen=True, slots=True)
+class CursorState:
+    """All that there is to know of a cursor."""
+
+    shape: CursorShape | None
+    x: int
+    y: int
+    visible: bool
+
+
 class GuestCursor:
     """The cursor of one display. Calls that change nothing tell nobody."""
 
@@ -218,6 +228,20 @@ class GuestCursor:
             self._observers.pop(token, None)
 
         return unsubscribe
+
+    @property
+    def state(self) -> CursorState:
+        """What another cursor needs to show the same."""
+        return CursorState(self.shape, self.x, self.y, self.visible)
+
+    def restore(self, state: CursorState) -> None:
+        """Be as another cursor was."""
+        self.set_shape(state.shape)
+        self.move(state.x, state.y)
+        if state.visible:
+            self.show()
+        else:
+            self.hide()
 
     def set_shape(self, shape: CursorShape | None) -> None:
         """Give the cursor a picture, or none."""

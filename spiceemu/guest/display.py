@@ -21,7 +21,7 @@ from spiceemu.guest.text import Font, load_font
 from spiceemu.protocol.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Observer: TypeAlias = Callable[[Drawable], None]
 
@@ -69,6 +69,34 @@ class Screenshot(Picture):
         if encode is None:
             raise InvalidValue(f"a screenshot's file name ends in .ppm or .png, not {path.suffix!r}")
         path.write_bytes(encode(self))
+
+
+def size_for(heads: Sequence[Head]) -> tuple[int, int]:
+    """Width and height of a primary surface that is just large enough for these monitors.
+
+    :raises InvalidValue: no display has such monitors.
+    """
+    if not 1 <= len(heads) <= MAX_HEADS:
+        raise InvalidValue(f"a display has 1 to {MAX_HEADS} heads, not {len(heads)}")
+    if len({head.id for head in heads}) < len(heads):
+        raise InvalidValue(f"two heads have one id: {heads}")
+    for head in heads:
+        check_size(head.width, head.height)
+        if head.x < 0 or head.y < 0:
+            raise InvalidValue(f"a head lies inside the primary surface, not at ({head.x}, {head.y})")
+    return max(head.box.right for head in heads), max(head.box.bottom for head in heads)
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayState:
+    """All that a display holds.
+
+    :ivar surfaces: what each surface shows, by id; the primary is among them.
+    :ivar heads: monitors that the primary is just large enough for.
+    """
+
+    surfaces: Mapping[int, Picture]
+    heads: Sequence[Head]
 
 
 class Display:
@@ -224,21 +252,46 @@ class Display:
         Nothing but MonitorsChanged is told if the surface has that size already.
         """
         heads = list(heads)
-        if not 1 <= len(heads) <= MAX_HEADS:
-            raise InvalidValue(f"a display has 1 to {MAX_HEADS} heads, not {len(heads)}")
-        if len({head.id for head in heads}) < len(heads):
-            raise InvalidValue(f"two heads have one id: {heads}")
-        for head in heads:
-            check_size(head.width, head.height)
-            if head.x < 0 or head.y < 0:
-                raise InvalidValue(f"a head lies inside the primary surface, not at ({head.x}, {head.y})")
+        width, height = size_for(heads)
         if heads == self.heads:
             return
-        width, height = max(head.box.right for head in heads), max(head.box.bottom for head in heads)
         if (width, height) != (self.width, self.height):
             self._replace_primary(Surface(PRIMARY, width, height))
         self.heads = heads
         self._tell(MonitorsChanged())
+
+    @property
+    def state(self) -> DisplayState:
+        """What another display needs to show the same."""
+        surfaces = {
+            surface.id: Picture(surface.width, surface.height, surface.read(surface.bounds), surface.has_alpha)
+            for surface in self.surfaces.values()
+        }
+        return DisplayState(surfaces, tuple(self.heads))
+
+    def restore(self, state: DisplayState) -> None:
+        """Be as another display was. What is so already is left alone.
+
+        Observers are told, in this order: SurfaceDestroyed of each surface that is gone or has changed its size; for
+        each that is there now, SurfaceCreated if it is new and Blit of it all if its pixels are; MonitorsChanged.
+        """
+        for surface in tuple(self.surfaces.values()):
+            picture = state.surfaces.get(surface.id)
+            if picture is None or not surface.is_like(picture):
+                self._destroy(surface)
+        replaced = PRIMARY not in self.surfaces
+        for surface_id, picture in state.surfaces.items():
+            target = self.surfaces.get(surface_id)
+            if target is None:
+                target = Surface(surface_id, picture.width, picture.height, has_alpha=picture.has_alpha)
+                self._add(target)
+            elif target.pixels == picture.pixels:
+                continue
+            self._tell(target.blit(target.bounds, picture.pixels))
+        heads = list(state.heads)
+        if replaced or heads != self.heads:
+            self.heads = heads
+            self._tell(MonitorsChanged())
 
     def screenshot(self) -> Screenshot:
         """Return what the primary surface shows now."""
@@ -254,10 +307,13 @@ class Display:
         self._tell(new.blit(kept, old.read(kept)))
 
     def _create(self, surface: Surface) -> None:
-        self.surfaces[surface.id] = surface
-        self._tell(SurfaceCreated(surface.id, surface.width, surface.height, surface.has_alpha))
+        self._add(surface)
         # The far side's new surface may hold anything, so the black is drawn as well.
         self._tell(surface.fill(surface.bounds, BLACK))
+
+    def _add(self, surface: Surface) -> None:
+        self.surfaces[surface.id] = surface
+        self._tell(SurfaceCreated(surface.id, surface.width, surface.height, surface.has_alpha))
 
     def _destroy(self, surface: Surface) -> None:
         del self.surfaces[surface.id]

@@ -49,6 +49,30 @@ _THIRD_CTRL = 0x1D  # what follows e1 in Pause
 _NOBODYS_SHIFTS = (0xE02A, 0xE036)
 _COMMANDS = frozenset({LEFT_CTRL, RIGHT_CTRL, LEFT_ALT, RIGHT_ALT, LEFT_SUPER, RIGHT_SUPER})
 
+_BANKS = (0, _EXTENDED << 8, _PAUSE << 8, _PAUSE << 16 | _THIRD_CTRL << 8)  # what a scancode is without its last 7 bits
+
+PREFIXES: Final = (b"", b"\xe0", b"\xe1", b"\xe1\x1d", b"\xe1\x9d")
+"""What a scancode may have been cut behind."""
+
+
+def is_scancode(number: int) -> bool:
+    """Whether a key may have this scancode."""
+    return number & ~0x7F in _BANKS
+
+
+@dataclass(frozen=True, slots=True)
+class KeyboardState:
+    """All that a keyboard knows.
+
+    :ivar locks: which locks are on (``KeyboardModifierFlags``).
+    :ivar held: scancodes of the keys that are down, in the order they went down.
+    :ivar prefix: the beginning of a scancode whose rest has not come; one of :data:`PREFIXES`.
+    """
+
+    locks: int = 0
+    held: tuple[int, ...] = ()
+    prefix: bytes = b""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyEvent:
@@ -85,6 +109,17 @@ class Keyboard:
     def held(self) -> frozenset[int]:
         """Scancodes of the keys that are down."""
         return frozenset(self._held)
+
+    @property
+    def state(self) -> KeyboardState:
+        """What another keyboard needs to go on from here."""
+        return KeyboardState(self.locks, tuple(self._held), self._prefix)
+
+    def restore(self, state: KeyboardState) -> None:
+        """Be as another keyboard was. No key goes down or up by this."""
+        self.locks = state.locks
+        self._held = dict.fromkeys(state.held)
+        self._prefix = state.prefix
 
     def feed(self, data: bytes) -> list[KeyEvent]:
         """Take bytes from the keyboard; a scancode may be cut between two calls."""

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
-from spiceemu.guest.agent import Agent
-from spiceemu.guest.clipboard import CLIPBOARD, ClientCopied, Clipboard, ClipboardChange
-from spiceemu.guest.cursor import ARROW, GuestCursor
-from spiceemu.guest.display import Display, Head
-from spiceemu.guest.keyboard import Keyboard, KeyEvent
-from spiceemu.guest.pointer import Pointer, PointerEvent
+from spiceemu.guest.agent import Agent, AgentState
+from spiceemu.guest.clipboard import CLIPBOARD, ClientCopied, Clipboard, ClipboardChange, Content
+from spiceemu.guest.cursor import ARROW, CursorState, GuestCursor
+from spiceemu.guest.display import Display, DisplayState, Head
+from spiceemu.guest.keyboard import Keyboard, KeyboardState, KeyEvent
+from spiceemu.guest.pointer import Pointer, PointerEvent, PointerState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from spiceemu.guest.agent import RequestedMonitor
 
@@ -44,6 +44,23 @@ class LocksChanged:
 
 
 GuestEvent: TypeAlias = KeyEvent | LocksChanged | PointerEvent | ClipboardChange | DisplayResized
+
+
+@dataclass(frozen=True, slots=True)
+class GuestState:
+    """All that a guest is, so that another one can be the same; :mod:`spiceemu.guest.state` has it as plain data.
+
+    ``agent`` is None for a guest without one.
+    """
+
+    name: str
+    uuid: UUID
+    displays: tuple[DisplayState, ...]
+    keyboard: KeyboardState
+    pointer: PointerState
+    cursor: CursorState
+    clipboards: Mapping[int, Content]
+    agent: AgentState | None
 
 
 class Guest:
@@ -152,6 +169,44 @@ class Guest:
         display.set_heads(heads)
         if display.heads != before:
             self._tell(DisplayResized(display_id, display.width, display.height))
+
+    # For snapshots
+
+    @property
+    def state(self) -> GuestState:
+        """What another guest needs to be as this one is."""
+        return GuestState(
+            self.name,
+            self.uuid,
+            tuple(display.state for display in self.displays),
+            self.keyboard.state,
+            self.pointer.state,
+            self.cursor.state,
+            self.clipboard.contents,
+            self.agent.state if self.agent is not None else None,
+        )
+
+    def restore(self, state: GuestState) -> None:
+        """Be as another guest was, as far as that one had displays; it has no more than this one, and an agent or not.
+
+        Observers of the guest hear of locks and sizes that have changed, those of displays and of the cursor what they
+        must draw. Nobody typed, clicked or copied anything, so that is not told.
+        """
+        self.name, self.uuid = state.name, state.uuid
+        for display, display_state in zip(self.displays, state.displays, strict=False):
+            before = display.heads
+            display.restore(display_state)
+            if display.heads != before:
+                self._tell(DisplayResized(display.id, display.width, display.height))
+        locks = self.keyboard.locks
+        self.keyboard.restore(state.keyboard)
+        if self.keyboard.locks != locks:
+            self._tell(LocksChanged(self.keyboard.locks))
+        self.pointer.restore(state.pointer)
+        self.cursor.restore(state.cursor)
+        self.clipboard.restore(state.clipboards)
+        if self.agent is not None and state.agent is not None:
+            self.agent.restore(state.agent)
 
     def close(self) -> None:
         """Forget all observers."""

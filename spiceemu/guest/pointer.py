@@ -27,7 +27,8 @@ BUTTONS: Final = {
 }
 """The buttons that can be down. The wheel's two, UP and DOWN, only go; servers take them out of the mask."""
 
-_ALL_BUTTONS = sum(BUTTONS.values())
+ALL_BUTTONS: Final[int] = sum(BUTTONS.values())
+"""Every button that can be down, as a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ class PointerEvent:
     pressed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class PointerState:
+    """All that a mouse knows; the place may lie beside a display that has become smaller since."""
+
+    x: int = 0
+    y: int = 0
+    buttons: int = 0
+    display_id: int = 0
+
+
 class Pointer:
     """The mouse of one guest.
 
@@ -62,6 +73,16 @@ class Pointer:
         """Which buttons are down (``MouseButtonMask``)."""
         self.display_id = 0
         self._bounds = bounds
+
+    @property
+    def state(self) -> PointerState:
+        """What another mouse needs to go on from here."""
+        return PointerState(self.x, self.y, self.buttons, self.display_id)
+
+    def restore(self, state: PointerState) -> None:
+        """Be as another mouse was. Nobody moved or clicked it, so there are no events."""
+        self.x, self.y = state.x, state.y
+        self.buttons, self.display_id = state.buttons, state.display_id
 
     def move(self, dx: int, dy: int, buttons: int) -> list[PointerEvent]:
         """The mouse moved by so many steps, to the right and down; the pointer stays on its display."""
@@ -106,7 +127,7 @@ class Pointer:
 
     def _follow(self, buttons: int) -> list[PointerEvent]:
         """An event for each button that the mask says has changed."""
-        before, self.buttons = self.buttons, buttons & _ALL_BUTTONS
+        before, self.buttons = self.buttons, buttons & ALL_BUTTONS
         return [
             self._event(button, pressed=bool(buttons & bit))
             for button, bit in BUTTONS.items()

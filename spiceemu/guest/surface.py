@@ -15,6 +15,7 @@ from spiceemu.guest.geometry import Rect
 from spiceemu.protocol.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from spiceemu.codecs.pictures import Picture
     from spiceemu.guest.text import Font
 
 MAX_WIDTH: Final = 16384
@@ -98,6 +99,10 @@ class Surface:
         if self._whole is not None:
             self._memory[:] = self._whole
             self._whole = None
+
+    def is_like(self, picture: Picture) -> bool:
+        """Whether a picture has this surface's size and alpha."""
+        return (picture.width, picture.height, picture.has_alpha) == (self.width, self.height, self.has_alpha)
 
     def fill(self, box: Rect, color: int) -> Fill | None:
         """Set every pixel of the box to a colour 0xRRGGBB; the X or alpha byte becomes 0."""

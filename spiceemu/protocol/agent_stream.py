@@ -11,6 +11,9 @@ Each side starts with the tokens that the other one granted it: the client with 
 ten from every server; the server with those of AGENT_START, 4294967295 from every client, which is no limit. A server
 gives tokens back five at a time, with AGENT_TOKEN, as the agent takes the pieces.
 
+Where a conversation moves to another server, as in a migration, ``state()`` of each class gives what it holds as plain
+data, and ``restore()`` of the other server's takes it.
+
 Sources: spice-protocol ``spice/vd_agent.h``; spice-server ``agent-msg-filter.c``, ``reds.cpp``, ``char-device.cpp``.
 """
 
@@ -19,11 +22,13 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 from spiceemu.protocol import agent
 from spiceemu.protocol.agent_message import PLAIN, AgentMessage, ClipboardLayout
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded, MalformedMessage
+from spiceemu.protocol.plain import Plain
 
 HEADER = struct.Struct("<IIQI")
 
@@ -44,6 +49,9 @@ GRANTED_TOKENS = 10
 
 RETURNED_TOKENS = 5
 """Fewest tokens that a server gives back at once (spice-server ``reds.cpp``, REDS_TOKENS_TO_SEND)."""
+
+MAX_TOKENS = (1 << 63) - 1
+"""Most tokens in a state; a client may grant 4294967295 at a time."""
 
 
 class VDAgentMessage(NamedTuple):
@@ -76,6 +84,27 @@ class AgentReader:
     def reset(self) -> None:
         """Forget an incomplete message; for when the agent or the client has gone."""
         self._held.clear()
+
+    def state(self) -> dict[str, Any]:
+        """What is held of an incomplete message."""
+        return {"held": bytes(self._held)}
+
+    def restore(self, state: Any, path: str = "reader") -> None:
+        """Go on where another reader has stopped.
+
+        :raises InvalidValue: naming what cannot be; nothing changed.
+        """
+        (held,) = Plain(state, path).fields("held")
+        data = held.data(HEADER.size + self.max_message)
+        if len(data) >= HEADER.size:
+            protocol, _, _, size = HEADER.unpack_from(data)
+            if protocol != PROTOCOL:
+                raise held.wrong(f"the protocol is {protocol}, it must be {PROTOCOL}")
+            if size > self.max_message:
+                raise held.wrong(f"a message of {size} bytes, the limit is {self.max_message}")
+            if len(data) >= HEADER.size + size:
+                raise held.wrong(f"{len(data)} bytes of a message that is complete with {HEADER.size + size}")
+        self._held[:] = data
 
     def receive_piece(self, data: bytes) -> Iterator[VDAgentMessage]:
         """The messages that a piece completes.
@@ -139,6 +168,25 @@ class AgentWriter:
         self._waiting.clear()
         self._waiting_bytes = 0
 
+    def state(self) -> dict[str, Any]:
+        """What waits, as one piece of data and the sizes of its pieces, and for how many there are tokens."""
+        return {"tokens": self.tokens, "waiting": b"".join(self._waiting), "sizes": [*map(len, self._waiting)]}
+
+    def restore(self, state: Any, path: str = "writer") -> None:
+        """Go on where another writer has stopped.
+
+        :raises InvalidValue: naming what cannot be; nothing changed.
+        """
+        tokens, waiting, sizes = Plain(state, path).fields("tokens", "waiting", "sizes")
+        number = tokens.integer(0, MAX_TOKENS)
+        data = waiting.data(MAX_WAITING)
+        ends = [*accumulate(size.integer(1, MAX_PIECE) for size in sizes.elements(len(data)))]
+        if (ends or [0])[-1] != len(data):
+            raise sizes.wrong(f"pieces of {(ends or [0])[-1]} bytes, but {len(data)} wait")
+        self.tokens = number
+        self._waiting = deque(data[start:end] for start, end in pairwise([0, *ends]))
+        self._waiting_bytes = len(data)
+
     def queue(self, message: AgentMessage, layout: ClipboardLayout = PLAIN) -> None:
         """Add a message; raises as :func:`pieces_of`.
 
@@ -168,6 +216,18 @@ class AgentTokens:
     def __init__(self, granted: int = GRANTED_TOKENS) -> None:
         self.left = granted
         self._taken = 0
+
+    def state(self) -> dict[str, Any]:
+        """What is left, and what was taken since tokens were given back."""
+        return {"left": self.left, "taken": self._taken}
+
+    def restore(self, state: Any, path: str = "tokens") -> None:
+        """Go on where others have stopped.
+
+        :raises InvalidValue: naming what cannot be; nothing changed.
+        """
+        left, taken = Plain(state, path).fields("left", "taken")
+        self.left, self._taken = left.integer(0, MAX_TOKENS), taken.integer(0, RETURNED_TOKENS - 1)
 
     def spend(self) -> None:
         """A piece came.
