@@ -41,7 +41,7 @@ class Level:
 
     __slots__ = ("_words", "features", "name")
 
-    def __init__(self, features: Feature, name: str = "") -> None:
+    def __init__(self, features: int, name: str = "") -> None:
         self.features = completed(features)
         self.name = name or _name_of(self.features)
         self._words: dict[int, tuple[Words, Words]] = {}
@@ -120,19 +120,21 @@ class Level:
         return self.has(Feature.MONITORS_CONFIG) and not self.has(Feature.MINI_HEADER)
 
 
-def completed(mask: Feature) -> Feature:
+def completed(mask: int) -> Feature:
     """A mask with what its bits imply: MULTIMONITOR is its two parts, and both parts are MULTIMONITOR.
 
+    :param mask: features, or their bits as a plain number.
     :raises InvalidValue: it has an unknown bit, or lacks PROTOCOL_MAJOR2.
     """
     unknown = int(mask) & ~int(get_supported_features())
     if unknown or mask < 0:
         raise InvalidValue(f"feature mask {int(mask):#x}: unknown bits {unknown:#x}")
-    if Feature.PROTOCOL_MAJOR2 not in mask:
+    features = Feature(mask)
+    if Feature.PROTOCOL_MAJOR2 not in features:
         raise InvalidValue(f"feature mask {int(mask):#x} lacks PROTOCOL_MAJOR2: major 1 is not implemented")
-    if Feature.MULTIMONITOR in mask or PARTS_OF_MULTIMONITOR in mask:
-        mask |= PARTS_OF_MULTIMONITOR | Feature.MULTIMONITOR
-    return mask
+    if Feature.MULTIMONITOR in features or PARTS_OF_MULTIMONITOR in features:
+        features |= PARTS_OF_MULTIMONITOR | Feature.MULTIMONITOR
+    return features
 
 
 def get_current_compat_version() -> CompatVersion:
