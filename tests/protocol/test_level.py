@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, DisplayCap, MainCap, PlaybackCap, RecordCap, to_words
-from spiceemu.protocol.compat import FEATURES_MASK_V06, FEATURES_MASK_V08, RELEASES, VERSIONS, CompatVersion, Feature
+from spiceemu.protocol.compat import (
+    ADVERTISED,
+    FEATURES_MASK_V06,
+    FEATURES_MASK_V08,
+    HEEDED,
+    RELEASES,
+    VERSIONS,
+    CompatVersion,
+    Feature,
+)
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.level import (
     CURRENT,
@@ -218,6 +227,14 @@ def test_what_is_heeded() -> None:
     for level in LEVELS.values():
         for channel in (None, *ChannelType):
             assert level.advertised(channel) <= level.heeded(channel)
+
+
+def test_a_capability_comes_with_the_feature_of_its_name() -> None:
+    own = {MainCap.NAME_AND_UUID, MainCap.AGENT_CONNECTED_TOKENS}
+    for rows, exceptions in ((ADVERTISED, own), (HEEDED, set())):
+        for channel, capability, feature in rows:
+            if capability.name in F.__members__ and not (channel is ChannelType.MAIN and capability in exceptions):
+                assert feature is F[capability.name], (channel, capability.name)
 
 
 def test_surfaces_and_the_proposal() -> None:
