@@ -45,7 +45,7 @@ from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link import HEADER, LINK_REPLY, MAGIC, MAJOR
 from spiceemu.protocol.link_client import CLIENT_VERSION, ClientLink, ClientLinkState, refusal_of
 from spiceemu.protocol.message import CLIENT, SERVER
-from spiceemu.protocol.ticket import TICKET_SIZE
+from spiceemu.protocol.ticket import TICKET_SIZE, Password
 from spiceemu.wire import MAX_RECEIVED, Wire
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ async def probe(
         raise InvalidValue("a probe needs either a port or a unix socket")
     if unix_path is not None and tls is not None:
         raise InvalidValue("no server speaks TLS on a unix socket")
+    Password(password)  # judges it before anybody is asked
     return await _Probe(host, port, unix_path, tls, password.encode(), timeout).run()
 
 

@@ -130,6 +130,6 @@ async def serving_level(
         yield server
     finally:
         listener.close()
-        rest = asyncio.all_tasks() - before
+        rest = asyncio.all_tasks() - before - {asyncio.current_task()}
         if rest:  # connections that see their end in the next turns
             await asyncio.wait(rest, timeout=PATIENCE)
