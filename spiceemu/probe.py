@@ -29,7 +29,7 @@ from spiceemu.likeness import (
     client_words,
 )
 from spiceemu.listeners import show_address
-from spiceemu.protocol import base, catalogue, main
+from spiceemu.protocol import base, catalogue, display, main
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, has_capability
 from spiceemu.protocol.enums import LinkErr
 from spiceemu.protocol.errors import (
@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT = 5.0
 """Seconds that a server has for each answer, unless told otherwise."""
 
+LEAVE_TIMEOUT = 2.0
+"""Seconds that a server has to close all channels behind us."""
+
 MAX_STALLS = 2
 """Questions that may stay without an answer; one more ends the probe, so that it does not wait all day."""
 
@@ -69,6 +72,9 @@ WRONG_MECHANISM = 77
 WRONG_MAGIC = b"QDER"
 WRONG_SIZE = 17
 """One byte less than a link message has."""
+
+CACHE_SIZE = 1 << 20
+"""Pixels of the caches that a display channel is told of."""
 
 INIT_ID, INIT_SIZE = main.Init.spec.ids[SERVER], 32
 
@@ -135,6 +141,8 @@ class _Probe:
         self._timeout = timeout
         self._stalls = 0
         self._wires: list[Wire] = []
+        self._channels: list[Wire] = []
+        """Those that were accepted, in the order of their links; main is the first."""
         self._session_id = 0
 
     async def run(self) -> ProbeReport:
@@ -145,9 +153,7 @@ class _Probe:
             error.args = (f"{self.address}: {error}",)
             raise
         finally:
-            for wire in self._wires:
-                wire.close()
-            await asyncio.sleep(0)  # the transports close in the next turn
+            await self._leave()
 
     async def _run(self) -> ProbeReport:
         first, header, listed = await self._open_session()
@@ -165,6 +171,23 @@ class _Probe:
             missing = [kind for kind in ChannelType if kind not in there]
         unlisted = [ChannelAnswer(kind, 0, await self._ask_for(kind, 0)) for kind in missing]
         return ProbeReport(str(self.address), header, tuple(channels), tuple(unlisted), refusals)
+
+    async def _leave(self) -> None:
+        """Close every channel, main last, each when the server has closed the one before.
+
+        So the server is done with every channel while it still has the client. QEMU with spice-server 0.15.1, which
+        makes displays and cursors in another thread, crashed now and then when the client was gone before that.
+        """
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                for wire in reversed(self._channels):
+                    await wire.leave()
+        except TimeoutError:
+            pass
+        finally:
+            for wire in self._wires:
+                wire.close()
+            await asyncio.sleep(0)  # the transports close in the next turn
 
     # Links
 
@@ -191,7 +214,13 @@ class _Probe:
 
     async def _ask_for(self, kind: int, number: int) -> Answer:
         """Ask for a channel of our session."""
-        return await self._ask(self._link(kind, number, connection_id=self._session_id, words=client_words(kind)))
+        link = self._link(kind, number, connection_id=self._session_id, words=client_words(kind))
+        answer = await self._ask(link)
+        if answer.outcome == ACCEPTED and kind == ChannelType.DISPLAY:
+            # A real server waits for it, and lets nothing else happen on that display and its cursor.
+            writer = FrameWriter(mini=link.mini_header, direction=CLIENT)
+            self._channels[-1].send(b"".join(writer.frame(display.Init(1, CACHE_SIZE, 1, CACHE_SIZE))))
+        return answer
 
     async def _ask(self, link: ClientLink, first: bytes = b"", garbled: bool = False) -> Answer:
         """Ask for a link; a channel that we get stays open until the end, as a client's do.
@@ -212,7 +241,9 @@ class _Probe:
                 text = f"no answer in {self._timeout:g} s to more than MAX_STALLS {MAX_STALLS} questions"
                 raise LimitExceeded(text) from None
         wire.ignoring = True
-        if answer.outcome != ACCEPTED:
+        if answer.outcome == ACCEPTED:
+            self._channels.append(wire)
+        else:
             wire.close()
         return answer
 
@@ -299,6 +330,7 @@ class _Probe:
                 answer = await self._complete(wire, link, b"", False)
                 if answer.outcome != ACCEPTED:
                     raise _not_let_in(answer.outcome, password=bool(self._password))
+                self._channels.append(wire)
                 header, listed = await self._read_main(wire, link.leftover)
         except TimeoutError:
             raise LimitExceeded(f"no answer on the main channel in {self._timeout:g} s") from None

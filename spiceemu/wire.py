@@ -61,6 +61,18 @@ class Wire(asyncio.Protocol):
         self._data.clear()
         return data
 
+    async def leave(self) -> None:
+        """Say that nothing more comes, and wait until the server has closed as well."""
+        self.ignoring = True
+        assert self._transport is not None
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()  # as TLS says it, which waits for the other side's word
+        while not self.ended:
+            self._news.clear()
+            await self._news.wait()
+
     def close(self) -> None:
         """Close at once, without waiting for what was not sent yet."""
         if self._transport is not None:

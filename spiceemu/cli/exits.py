@@ -11,7 +11,6 @@ EXIT_ADDRESS = 3
 EXIT_CERTIFICATE = 4
 EXIT_EXTRA = 5
 EXIT_FILE = 6
-EXIT_PEER = 7
 
 
 def say(text: str) -> None:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from spiceemu.cli.arguments import Arguments
-from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_PEER, EXIT_USAGE, stop
+from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_USAGE, stop
 from spiceemu.cli.passwords import PASSWORD_VARIABLE, read_password
 from spiceemu.likeness import Answer, ChannelAnswer, ProbeReport, differences, in_order, show_words
 from spiceemu.listeners import MAX_PORT
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 EXIT_NO_MATCH = 1
+EXIT_PEER = 7
 
 MAX_TIMEOUT = 600.0
 """Seconds that ``--timeout`` takes at most."""

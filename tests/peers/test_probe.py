@@ -18,6 +18,9 @@ from .qemu import Qemu, running_qemu
 
 HOST = "127.0.0.1"
 
+PROBES = 30
+"""In a row: a client that left without care would have crashed QEMU in one of ten."""
+
 EVERYTHING = (
     *("-device", "qxl", "-device", "virtio-serial"),
     *("-audiodev", "spice,id=sound", "-device", "intel-hda", "-device", "hda-duplex,audiodev=sound"),
@@ -44,6 +47,12 @@ async def test_the_same_with_a_password_and_over_tls(secured_qemu: Qemu, certifi
     assert await probe(HOST, secured_qemu.tls_port, tls=context, password=PASSWORD) == real
     async with SpiceServer(password=PASSWORD) as server:
         assert await probe(HOST, server.port, password=PASSWORD) == real
+
+
+async def test_a_probe_does_the_real_server_no_harm(qemu: Qemu) -> None:
+    for _ in range(PROBES):
+        assert (await probe(HOST, qemu.port)).exact[0] == "0.15.1"
+    assert qemu.command("query-status")["running"]
 
 
 @pytest.mark.parametrize("password", ["", "wrong"])

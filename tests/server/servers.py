@@ -69,12 +69,16 @@ class LevelServer:
 
     :ivar port: where it listens.
     :ivar linked: the channels it was asked for and has given.
+    :ivar left: those that the client has closed, in order.
+    :ivar said: ids of the messages that came on displays.
     """
 
     def __init__(self, policy: LevelPolicy) -> None:
         self.policy = policy
         self.port = 0
         self.linked: list[tuple[int, int]] = []
+        self.left: list[tuple[int, int]] = []
+        self.said: list[int] = []
         self.requests: list[LinkRequest] = []
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,6 +95,7 @@ class LevelServer:
             if link.linked is not None:
                 self.linked.append((link.linked.request.channel_type, link.linked.request.channel_id))
                 await self.converse(link.linked, reader, writer)
+                self.left.append((link.linked.request.channel_type, link.linked.request.channel_id))
         writer.close()
 
     async def converse(self, linked: Linked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,6 +108,8 @@ class LevelServer:
             writer.writelines(messages.frame(main.Init(SESSION_ID, 1, 1, 1, 0, 10, 0, 0)))
         while data := await reader.read(4096):
             for number, _, _ in frames.receive_data(data):
+                if linked.request.channel_type == ChannelType.DISPLAY:
+                    self.said.append(number)
                 if is_main and number == main.AttachChannels.spec.ids[CLIENT]:
                     listed = [ChannelId(*each) for each in self.policy.channels]
                     writer.writelines(messages.frame(main.ChannelsList(listed)))

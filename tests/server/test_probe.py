@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from spiceemu import SpiceServer
+from spiceemu import probe as probe_module
 from spiceemu import wire as wire_module
 from spiceemu.likeness import Difference, Outcome, Place, ProbeReport, Question, differences, show_words
 from spiceemu.probe import MAX_CHANNELS, MAX_STALLS, probe
-from spiceemu.protocol import main
+from spiceemu.protocol import display, main
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap, Words, to_words
 from spiceemu.protocol.compat import FEATURES_MASK_V08, RELEASES, Feature
 from spiceemu.protocol.enums import LinkErr
@@ -33,7 +34,7 @@ from spiceemu.protocol.errors import (
 from spiceemu.protocol.framing import FrameWriter
 from spiceemu.protocol.level import CURRENT, LEVELS, Level, changed
 from spiceemu.protocol.link import HEADER, LINK_REPLY, MAGIC, Linked, LinkRequest
-from spiceemu.protocol.message import SERVER
+from spiceemu.protocol.message import CLIENT, SERVER
 from spiceemu.protocol.types import ChannelId
 from spiceemu.tls import ThrowawayCertificate, server_context, throwaway_certificate
 
@@ -299,6 +300,24 @@ async def test_releases_that_may_end_by_it_are_not_asked_for_types_they_lack() -
         await probe(HOST, server.port)
     listed = {kind for kind, _ in USUAL} | {ChannelType.MAIN}
     assert {request.channel_type for request in server.requests} == listed
+
+
+@pytest.mark.parametrize("name", ["0.8.3", "0.15.1"])
+async def test_it_greets_displays_and_leaves_main_last(name: str) -> None:
+    async with serving_level(LEVELS[name]) as server:
+        await probe(HOST, server.port)
+        assert server.said == [display.Init.spec.ids[CLIENT]]
+        assert server.left == [*reversed(USUAL), (ChannelType.MAIN, 0)]
+
+
+async def test_a_server_that_does_not_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clings(LevelServer):
+        async def converse(self, linked: Linked, *streams: object) -> None:
+            await super().converse(linked, *streams)  # type: ignore[arg-type]
+            await asyncio.sleep(SHORT * 4)
+
+    monkeypatch.setattr(probe_module, "LEAVE_TIMEOUT", SHORT)
+    assert (await measured(CURRENT, kind=Clings)).exact[0] == "0.15.1"
 
 
 # What is no server
