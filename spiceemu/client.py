@@ -150,17 +150,19 @@ class Client:
 
     # What a test may do to it
 
-    def send(self, message: Message, *, channel_id: int = 0) -> None:
+    def send(self, message: Message, *, channel_id: int = 0, as_fault: bool = False) -> None:
         """Send a message by hand, on the channel it belongs to; base messages go out on main.
 
         It is sent before whatever still waits for the client.
 
+        :param as_fault: send it even if it is forbidden, to see what the client makes of it.
         :raises WrongState: the client has not opened that channel.
-        :raises NotCompatible: the client has not announced what the message needs.
+        :raises NotCompatible: the server's level does not know the message or what is in it, or the client has not
+            announced what it needs.
         """
         kinds = message.spec.channels
         kind = kinds[0] if len(kinds) == 1 else ChannelType.MAIN
-        self.session.channel(kind, channel_id).send(message)
+        self.session.channel(kind, channel_id).send(message, as_fault=as_fault)
 
     def notify(self, text: str) -> None:
         """Show the user a text."""

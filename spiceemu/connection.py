@@ -35,6 +35,9 @@ MAX_UNSENT = 1 << 20
 CLOSE_TIMEOUT = 2.0
 """Seconds a connection may take to send its last bytes when it is closed."""
 
+LOCAL_PEER = "unix"
+"""The name of who comes by a unix socket, which tells no address."""
+
 log = logging.getLogger("spiceemu.connection")
 
 
@@ -113,9 +116,11 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
-        self._link = ServerLink(self.home.policy, secure=self.secure, now=self._loop.time())
+        peer = _peer_name(transport)
+        local = peer == LOCAL_PEER
+        self._link = ServerLink(self.home.policy, secure=self.secure, local=local, now=self._loop.time())
         self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
-        self.log = ConnectionLogger(log, {"peer": _peer_name(transport)})
+        self.log = ConnectionLogger(log, {"peer": peer})
         self.log.debug("connected%s", " over TLS" if self.secure else "")
         self.home.connection_began(self)
         if self._tls is not None and not transport.is_closing():
@@ -355,4 +360,4 @@ def _writes(buffers: list[bytes], *, join: bool) -> list[bytes | memoryview]:
 
 def _peer_name(transport: asyncio.BaseTransport) -> str:
     peer = transport.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else LOCAL_PEER

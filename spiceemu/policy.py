@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.errors import (
     BadConnectionId,
     ChannelNotAvailable,
@@ -14,16 +15,15 @@ from spiceemu.protocol.errors import (
     PermissionDenied,
 )
 from spiceemu.protocol.level import CURRENT
+from spiceemu.protocol.link import MAJOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from spiceemu.protocol.capabilities import Words
+    from spiceemu.protocol.level import Level
     from spiceemu.protocol.link import LinkRequest
     from spiceemu.protocol.ticket import Password
-
-VERSION = (2, 2)
-"""Protocol version in the server's link headers (spice-protocol 0.14.3)."""
 
 ALL = "all"
 """Stands for every channel in ``tls_channels`` and ``plain_channels``."""
@@ -46,18 +46,23 @@ def channel_types(names: Iterable[str]) -> frozenset[ChannelType]:
     return frozenset(found)
 
 
+def _name(channel_type: int) -> str:
+    return ChannelType(channel_type).name.lower()
+
+
 class ServerPolicy:
     """The decisions of one server.
 
-    :param displays: how many display channels there are; the cursor channels mirror them.
+    :param displays: how many video cards the guest has; each has a display and a cursor channel where the level has
+        several of them.
     :param password: what a ticket must hold; may be replaced at any time.
     :param tls_channels: names of channels served over TLS only.
     :param plain_channels: names of channels served without TLS only.
     :param has_session: tells whether a session id is known.
     :param has_channel: tells whether a session already has a channel.
+    :param sound: whether there are a playback and a record channel.
+    :param level: what the server behaves like; may be replaced while no link is under way.
     """
-
-    version = VERSION
 
     def __init__(
         self,
@@ -68,8 +73,12 @@ class ServerPolicy:
         has_channel: Callable[[int, int, int], bool],
         tls_channels: Iterable[str] = (),
         plain_channels: Iterable[str] = (),
+        sound: bool = True,
+        level: Level = CURRENT,
     ) -> None:
+        self.level = level
         self.displays = displays
+        self.sound = sound
         self.password = password
         self.tls_only = channel_types(tls_channels)
         self.plain_only = channel_types(plain_channels)
@@ -80,32 +89,44 @@ class ServerPolicy:
         self._has_session = has_session
         self._has_channel = has_channel
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Protocol version in the link headers."""
+        return MAJOR, self.level.minor
+
     def channels(self) -> list[tuple[ChannelType, int]]:
         """Type and id of every channel but main, in the order of CHANNELS_LIST."""
-        numbers = range(self.displays)
+        numbers = range(self.displays if self.level.has(Feature.MULTI_DISPLAY_CHANNELS) else 1)
         return [
             *((ChannelType.DISPLAY, number) for number in numbers),
             *((ChannelType.CURSOR, number) for number in numbers),
             (ChannelType.INPUTS, 0),
+            *([(ChannelType.PLAYBACK, 0), (ChannelType.RECORD, 0)] if self.sound else []),
         ]
+
+    def _offers(self, request: LinkRequest) -> bool:
+        wanted = (request.channel_type, request.channel_id)
+        return wanted == (ChannelType.MAIN, 0) or wanted in self.channels()
 
     def admit(self, request: LinkRequest) -> None:
         """Judge the link message; see :class:`~spiceemu.protocol.link.LinkPolicy`."""
-        wanted = (request.channel_type, request.channel_id)
-        if wanted != (ChannelType.MAIN, 0) and wanted not in self.channels():
-            raise ChannelNotAvailable(f"link: there is no channel of type {wanted[0]} with id {wanted[1]}")
-        name = ChannelType(request.channel_type).name.lower()
-        if request.secure and request.channel_type in self.plain_only:
-            raise NeedUnsecured(f"link: the {name} channel is not served over TLS")
-        if not request.secure and request.channel_type in self.tls_only:
-            raise NeedSecured(f"link: the {name} channel is only served over TLS")
+        kind, number = request.channel_type, request.channel_id
+        if not self._offers(request) and self.level.has(Feature.SILENT_REFUSAL):
+            raise ChannelNotAvailable(f"link: there is no channel of type {kind} with id {number}")
+        if request.secure and kind in self.plain_only:
+            raise NeedUnsecured(f"link: the {_name(kind)} channel is not served over TLS")
+        if not request.secure and kind in self.tls_only:
+            raise NeedSecured(f"link: the {_name(kind)} channel is only served over TLS")
 
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
-        """The words of the reply."""
-        return CURRENT.words(request.channel_type, request.channel_capabilities)
+        """The words of the reply; those common to all for a channel that is not there."""
+        common, channel = self.level.words(request.channel_type, request.channel_capabilities)
+        return common, channel if self._offers(request) else ()
 
     def check_password(self, ticket: bytes | None, now: float) -> None:
         """Judge what the ticket holds."""
+        if ticket is None and not self.password.required and not self.level.has(Feature.STRICT_TICKET):
+            return  # who asks for no password does not look at what did not decrypt
         if not self.password.verify(ticket, now):
             raise PermissionDenied("link: the ticket does not hold the password, or its time has passed")
 
@@ -116,5 +137,7 @@ class ServerPolicy:
             return
         if not self._has_session(session):
             raise BadConnectionId(f"link: no session has id {session}")
+        if not self._offers(request):
+            raise ChannelNotAvailable(f"link: there is no channel of type {kind} with id {number}")
         if self._has_channel(session, kind, number):
             raise ChannelNotAvailable(f"link: session {session} has that channel already")

@@ -21,6 +21,7 @@ from spiceemu.connection import Connection
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
+from spiceemu.protocol.level import CURRENT, Level, changed, level_of
 from spiceemu.protocol.ticket import Password, system_random
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from spiceemu.guest.display import Display
     from spiceemu.guest.machine import Guest
     from spiceemu.member import Member, Place
+    from spiceemu.protocol.compat import CompatVersion, Feature
     from spiceemu.protocol.link import Linked, LinkPolicy
 
 DEFAULT_SIZE = (1024, 768)
@@ -66,13 +68,19 @@ class SpiceServer:
     :param password: what a client must know; empty for nothing.
     :param password_lifetime: seconds from now for which the password is right.
     :param displays: width and height of each display in pixels.
-    :param title: the guest's name, which clients show.
-    :param uuid: the guest's UUID; a random one if not given.
+    :param title: the guest's name, which clients show; empty for none.
+    :param uuid: the guest's UUID; a random one if not given, and none if all its bits are zero.
     :param shared: whether several clients may be there at once; else a new one replaces the one before.
     :param compression: how pictures are encoded: ``auto``, ``lz`` or ``off``.
     :param tls_channels: names of channels served over TLS only, or ``all``.
     :param plain_channels: names of channels served without TLS only, or ``all``.
     :param agent: whether the guest has an agent.
+    :param sound: whether the guest has sound: a playback and a record channel.
+    :param compat: what to behave like: a version such as ``0.8`` or a release such as ``0.8.3``, by default the newest
+        release; see :mod:`spiceemu.protocol.compat`.
+    :param features: changes to the features of that level, such as ``+SURFACES,-MULTIMONITOR``.
+    :param strict: whether a client's message that the level does not know ends its connection; else the client's
+        :class:`~spiceemu.channels.events.Violation` is all that comes of it.
     :raises InvalidValue: for options that contradict each other.
     """
 
@@ -95,6 +103,10 @@ class SpiceServer:
         tls_channels: Iterable[str] = (),
         plain_channels: Iterable[str] = (),
         agent: bool = True,
+        sound: bool = True,
+        compat: str | CompatVersion | None = None,
+        features: str = "",
+        strict: bool = True,
     ) -> None:
         if tls_port is not None and tls is None:
             raise InvalidValue("tls_port needs tls=, an SSL context; spiceemu.tls.server_context makes one")
@@ -118,6 +130,7 @@ class SpiceServer:
         self._compression = compression
         self._sizes = list(displays)
         self._with_agent = agent
+        self._strict = strict
         self._sockets = list(sockets)
         self._servers: list[asyncio.Server] = []
         self._guest: Guest | None = None
@@ -128,14 +141,52 @@ class SpiceServer:
         self._news = asyncio.Event()  # of arrivals
         self._ticker: asyncio.TimerHandle | None = None
         self._password_lifetime = password_lifetime
+        level = CURRENT if compat is None else level_of(compat)
         self._policy = ServerPolicy(
+            level=changed(level, features) if features else level,
             displays=len(self._sizes),
+            sound=sound,
             password=Password(password),
             has_session=self._members.__contains__,
             has_channel=self._has_channel,
             tls_channels=tls_channels,
             plain_channels=plain_channels,
         )
+
+    # What it behaves like
+
+    @property
+    def level(self) -> Level:
+        """What the server behaves like: a version, a release, or a set of features of its own."""
+        return self._policy.level
+
+    @property
+    def features(self) -> Feature:
+        """The features that are enabled."""
+        return self.level.features
+
+    def set_compat_version(self, version: str | CompatVersion) -> None:
+        """Behave like this version from now on, or like a release by its name.
+
+        :raises InvalidValue: there is no such level.
+        :raises WrongState: a client is connected.
+        """
+        self._set_level(level_of(version))
+
+    def enable_features(self, mask: int) -> None:
+        """Have these features and no others from now on.
+
+        :raises InvalidValue: the mask has an unknown bit, or lacks PROTOCOL_MAJOR2.
+        :raises WrongState: a client is connected.
+        """
+        self._set_level(Level(mask))
+
+    def _set_level(self, level: Level) -> None:
+        if self._members:
+            raise WrongState(f"level {self.level.name} stays while a client is connected")
+        for connection in list(self._unlinked):  # they may have been told of the old one
+            connection.close("the server's compat level changes")
+        self._policy.level = level
 
     # The guest
 
@@ -313,6 +364,8 @@ class SpiceServer:
             channels=self._policy.channels(),
             compression=self._compression,
             now=now,
+            level=self.level,
+            strict=self._strict,
         )
         member = self._members[session_id] = Member(session, news=self._news.set, forget=self._forget)
         self.clients.append(member.client)

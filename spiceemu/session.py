@@ -8,6 +8,7 @@ worth a note on the main channel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spiceemu.channels import events
@@ -16,19 +17,24 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.encoding import Compression
 from spiceemu.channels.inputs import InputsChannel, Scancodes
 from spiceemu.channels.main import AgentReceived, Introduction, MainChannel
+from spiceemu.channels.sound import PlaybackChannel, RecordChannel
+from spiceemu.channels.view import window_of
 from spiceemu.guest import agent as guest_agent
 from spiceemu.guest.clipboard import TextReceived
 from spiceemu.guest.keyboard import KeyEvent
 from spiceemu.guest.machine import LocksChanged
 from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.errors import InvalidValue, UnknownMessage, WrongState
+from spiceemu.protocol.level import CURRENT
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
     from spiceemu.channels.events import Event
     from spiceemu.guest.machine import Guest, GuestEvent
     from spiceemu.protocol.agent_message import AgentMessage
+    from spiceemu.protocol.level import Level
     from spiceemu.protocol.link import Linked
 
     Reaction: TypeAlias = Callable[["Session", Any], Iterable[Event]]
@@ -45,6 +51,8 @@ class Session:
     :param channels: type and id of the channels that may be opened, main apart.
     :param compression: how pictures are encoded: ``auto``, ``lz`` or ``off``.
     :param now: when the session begins; its multimedia clock counts from here.
+    :param level: what the server behaves like, to the end of the session.
+    :param strict: whether a message that the level does not know ends its connection.
     """
 
     def __init__(
@@ -55,7 +63,10 @@ class Session:
         channels: Sequence[tuple[ChannelType, int]],
         compression: str,
         now: float,
+        level: Level = CURRENT,
+        strict: bool = True,
     ) -> None:
+        self.level = level
         self.guest = guest
         self.id = session_id
         self.channels: dict[tuple[int, int], Channel] = {}
@@ -63,6 +74,7 @@ class Session:
         self._offered = channels
         self._compression = Compression(compression)
         self._began = now
+        self._strict = strict
         self._agent_news: list[Event] = []
         self._unsubscribe = [guest.subscribe(self._on_guest)]
         if guest.agent is not None:
@@ -145,29 +157,43 @@ class Session:
         """Open the channel that a link asked for."""
         kind, number = ChannelType(linked.request.channel_type), linked.request.channel_id
         channel = self._make(kind, linked, wake, now)
+        channel.strict = self._strict
         self.channels[kind, number] = channel
         return channel
 
     def _make(self, kind: ChannelType, linked: Linked, wake: Callable[[], None], now: float) -> Channel:
+        number = linked.request.channel_id
         match kind:
             case ChannelType.MAIN:
                 return MainChannel(linked, wake, intro=self._introduction(now), now=now)
             case ChannelType.DISPLAY:
-                shown = self.guest.displays[linked.request.channel_id]
+                shown = self.guest.displays[number]
                 return DisplayChannel(linked, wake, shown=shown, compression=self._compression, now=now)
             case ChannelType.CURSOR:
-                return CursorChannel(linked, wake, shown=self.guest.cursor, mouse_mode=self.mouse_mode)
+                origin = partial(self._origin, number)
+                return CursorChannel(linked, wake, shown=self.guest.cursor, mouse_mode=self.mouse_mode, origin=origin)
             case ChannelType.INPUTS:
                 if not linked.request.secure:
                     self.main.notify("keyboard channel is insecure", now)
                 return InputsChannel(linked, wake, locks=self.guest.keyboard.locks)
+            case ChannelType.PLAYBACK:
+                return PlaybackChannel(linked, wake, multi_media_time=self.multi_media_time(now))
+            case ChannelType.RECORD:
+                return RecordChannel(linked, wake)
             case _:
                 raise WrongState(f"no {kind.name.lower()} channel is offered")
+
+    def _origin(self, display_id: int) -> tuple[int, int]:
+        """Where on a display of the guest the client's screen begins."""
+        if display_id >= len(self.guest.displays):
+            return 0, 0
+        window = window_of(self.guest.displays[display_id], self.level)
+        return window.x, window.y
 
     def _introduction(self, now: float) -> Introduction:
         return Introduction(
             session_id=self.id,
-            displays=len(self.guest.displays),
+            displays=sum(kind is ChannelType.DISPLAY for kind, _ in self._offered),
             mouse_modes=MOUSE_MODES,
             mouse_mode=self.mouse_mode,
             agent_connected=self.guest.agent is not None,
@@ -223,8 +249,12 @@ class Session:
         return (event,)
 
     def _on_position(self, event: events.MousePosition) -> Iterable[Event]:
-        self.guest.place_pointer(event.x, event.y, event.buttons, event.display_id)
+        self._place_pointer(event.x, event.y, event.buttons, event.display_id)
         return (event,)
+
+    def _place_pointer(self, x: int, y: int, buttons: int, display_id: int) -> None:
+        left, top = self._origin(display_id)
+        self.guest.place_pointer(x + left, y + top, buttons, display_id)
 
     def _on_press(self, event: events.MousePress) -> Iterable[Event]:
         self.guest.press_button(event.button, event.buttons)
@@ -274,12 +304,14 @@ class Session:
             case guest_agent.MonitorsRequested(monitors):
                 asked = tuple((monitor.x, monitor.y, monitor.width, monitor.height) for monitor in monitors)
                 self._agent_news.append(events.MonitorsRequested(asked))
+                # Who cannot be told of a second head gets none.
+                shown = monitors if self.level.has(Feature.MONITORS_CONFIG) else monitors[:1]
                 try:
-                    self.guest.lay_out(monitors)
+                    self.guest.lay_out(shown)
                 except InvalidValue as error:
                     self._agent_news.append(events.RequestRefused(str(error)))
             case guest_agent.PointerPlaced(x, y, buttons, display_id):
-                self.guest.place_pointer(x, y, buttons, display_id)
+                self._place_pointer(x, y, buttons, display_id)
 
     # From the guest
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from spiceemu.channels.events import Event, Latency, Synced
+from spiceemu.channels.events import Event, Latency, Synced, Violation
 from spiceemu.protocol import base
 from spiceemu.protocol.capabilities import ChannelType, from_words
-from spiceemu.protocol.errors import IllegalMessage, NotCompatible, UnknownMessage
+from spiceemu.protocol.errors import IllegalMessage, NotCompatible, RemoteError, UnknownMessage
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
+from spiceemu.protocol.gate import Gate
 from spiceemu.protocol.message import CLIENT, SERVER, Message, messages_of, reader_of
 
 if TYPE_CHECKING:
+    from spiceemu.protocol.level import Level
     from spiceemu.protocol.link import Linked
 
 ACK_WINDOW = 20
@@ -86,7 +88,12 @@ class Channel:
         self.linked = linked
         self.id = linked.request.channel_id
         self.secure = linked.request.secure
-        self.client_capabilities = from_words(linked.request.channel_capabilities)
+        self.level = level = linked.level
+        self.strict = True
+        """Whether a message that the level does not know ends the connection; else it is passed over."""
+        self.client_capabilities = from_words(linked.request.channel_capabilities) & level.heeded(self.type)
+        """Those of the client's capabilities that the level knows: the others count for nothing."""
+        self._gate = Gate(level, SERVER, self.client_capabilities, local=linked.request.local)
         self.wake = wake
         self.window: AckWindow | None = None
         self._reader = FrameReader(mini=linked.mini_header, max_body=MAX_CLIENT_BODY)
@@ -95,7 +102,7 @@ class Channel:
         self._out_bytes = 0
         self._pings: dict[int, tuple[float, int | None]] = {}
         self._next_ping = 1
-        self._table = _table_of(type(self))
+        self._table = _table_of(type(self), level)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
@@ -116,17 +123,28 @@ class Channel:
         for number, body, _ in self._reader.receive_data(data):
             row = table.get(number)
             if row is None:
-                raise self._unexpected(number)
+                yield from self._pass_over(number)
+                continue
             parse, handle = row
             events = handle(self, parse(body), now)
             if events is not None:
                 yield from events
 
-    def _unexpected(self, number: int) -> Exception:
+    def _pass_over(self, number: int) -> Iterable[Event]:
+        """Judge a message that nothing here takes."""
         known = messages_of(self.type, CLIENT).get(number)
         if known is None:
-            return UnknownMessage(f"{self.name}: no client message has id {number}")
-        return IllegalMessage(f"{self.name}: {known.spec.name} is not taken here")
+            error: RemoteError = UnknownMessage(f"{self.name}: no client message has id {number}")
+        elif self.level.has(known.spec.feature):
+            raise IllegalMessage(f"{self.name}: {known.spec.name} is not taken here")
+        else:
+            lacking = known.spec.feature.name
+            error = UnknownMessage(
+                f"{self.name}: {known.spec.name} needs {lacking}, which level {self.level.name} has not"
+            )
+        if self.strict:
+            raise error
+        return (Violation(self.type, self.id, str(error)),)
 
     def close(self) -> None:
         """Let go of the guest; the connection is gone."""
@@ -139,12 +157,17 @@ class Channel:
 
     # Way out
 
-    def send(self, message: Message, *, before: Iterable[Message] = ()) -> None:
+    def send(self, message: Message, *, before: Iterable[Message] = (), as_fault: bool = False) -> None:
         """Queue a message at once, whatever the window says.
 
-        :raises NotCompatible: the client has not announced the capability that the message needs.
+        :param before: messages that the client must handle first.
+        :param as_fault: send it even if it is forbidden.
+        :raises NotCompatible: the level does not know the message or what is in it, or the client has not announced the
+            capability that it needs.
         """
-        self._check(message)
+        if not as_fault:
+            for each in (*before, message):
+                self._check(each)
         serial = self._writer.serial
         buffers = self._writer.frame(message, tuple(before))
         size = sum(map(len, buffers))
@@ -155,12 +178,13 @@ class Channel:
         self.wake()
 
     def _check(self, message: Message) -> None:
-        """Refuse what the client cannot take: the gate of the way out."""
+        """Refuse what the level or the client cannot take: the gate of the way out."""
         spec = message.spec
         if self.type not in spec.channels or SERVER not in spec.ids:
             raise NotCompatible(f"{spec.name} is not a server's message of the {self.type.name.lower()} channel")
-        if spec.capability is not None and spec.capability not in self.client_capabilities:
-            raise NotCompatible(f"{spec.name} needs {spec.capability!r}, which the client of {self.name} has not")
+        breaches = self._gate.breaches(message)
+        if breaches:
+            raise NotCompatible(f"{self.name}: {breaches[0].explain(self.level)}")
 
     @property
     def serial(self) -> int:
@@ -230,13 +254,19 @@ class Channel:
     }
 
 
-_tables: dict[type[Channel], dict[int, tuple[Callable[[bytes], Message], Handler]]] = {}
+Table: TypeAlias = "dict[int, tuple[Callable[[bytes], Message], Handler]]"
+
+_tables: dict[tuple[type[Channel], Level], Table] = {}
 
 
-def _table_of(channel: type[Channel]) -> dict[int, tuple[Callable[[bytes], Message], Handler]]:
-    """By message id: how to read it and what handles it."""
-    table = _tables.get(channel)
+def _table_of(channel: type[Channel], level: Level) -> Table:
+    """By message id: how to read it and what handles it, for the messages that the level knows."""
+    table = _tables.get((channel, level))
     if table is None:
         rows = {**Channel.base_handlers, **channel.handlers}
-        table = _tables[channel] = {kind.spec.ids[CLIENT]: (reader_of(kind), handle) for kind, handle in rows.items()}
+        table = _tables[channel, level] = {
+            kind.spec.ids[CLIENT]: (reader_of(kind), handle)
+            for kind, handle in rows.items()
+            if level.has(kind.spec.feature)
+        }
     return table

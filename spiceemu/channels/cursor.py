@@ -31,15 +31,23 @@ class CursorChannel(Channel):
 
     :param shown: the cursor; observed until :meth:`close`.
     :param mouse_mode: who moves the pointer (``MouseMode``).
+    :param origin: tells where on the guest's screen the client's begins.
     """
 
     type = ChannelType.CURSOR
 
     def __init__(
-        self, linked: Linked, wake: Callable[[], None], *, shown: GuestCursor, mouse_mode: int = MouseMode.SERVER
+        self,
+        linked: Linked,
+        wake: Callable[[], None],
+        *,
+        shown: GuestCursor,
+        mouse_mode: int = MouseMode.SERVER,
+        origin: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         super().__init__(linked, wake)
         self.cursor = shown
+        self._origin = origin
         self._follows = mouse_mode == MouseMode.SERVER
         self._cached: OrderedDict[int, None] = OrderedDict()
         self._shape_due = False
@@ -127,7 +135,8 @@ class CursorChannel(Channel):
             self.ping(now, mark=mark)
 
     def _position(self) -> Point16:
-        return Point16(self.cursor.x, self.cursor.y)
+        x, y = self._origin()
+        return Point16(self.cursor.x - x, self.cursor.y - y)
 
     def _picture(self) -> cursor.Cursor:
         """The cursor's picture, or its id alone if the client has it."""

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from spiceemu.channels.channel import AckWindow, Channel, Handlers
-from spiceemu.channels.encoding import PRIMARY, Compression, DrawEncoder
+from spiceemu.channels.encoding import Compression, DrawEncoder
 from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
 from spiceemu.channels.pixmap_cache import PixmapCache
+from spiceemu.channels.view import PRIMARY, View
 from spiceemu.guest.drawables import (
     Blit,
     CopySurface,
@@ -88,8 +89,8 @@ class DisplayChannel(Channel):
         self, linked: Linked, wake: Callable[[], None], *, shown: Display, compression: Compression, now: float
     ) -> None:
         super().__init__(linked, wake)
-        self.display = shown
-        self.encoder = DrawEncoder(compression, PixmapCache(0, self.id))
+        self.view = View(shown, self.level)
+        self.encoder = DrawEncoder(compression, PixmapCache(0, self.id), surfaces=self.view.has_surfaces)
         self.collapses = 0
         """How often the queue overflowed."""
         self._deadline: float | None = now + INIT_TIMEOUT
@@ -138,15 +139,16 @@ class DisplayChannel(Channel):
     # From the guest
 
     def _on_drawable(self, drawable: Drawable) -> None:
-        if not self.ready:
-            return  # all of the primary will be sent from its pixels
-        if self._dirty is not None:
-            self._add_dirty(drawable)
-        else:
-            self._enqueue(drawable)
-            if len(self._queue) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
-                self._collapse()
-        self.wake()
+        for shown in self.view.lower(drawable):
+            if not self.ready:
+                continue  # all of the primary will be sent from its pixels
+            if self._dirty is not None:
+                self._add_dirty(shown)
+            else:
+                self._enqueue(shown)
+                if len(self._queue) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
+                    self._collapse()
+            self.wake()
 
     def _enqueue(self, drawable: Drawable) -> None:
         match drawable:
@@ -157,7 +159,7 @@ class DisplayChannel(Channel):
                     return
                 self._announced.remove(surface_id)
             case MonitorsChanged():
-                self._queue.append(_Monitors(tuple(self.display.heads)))
+                self._queue.append(_Monitors(tuple(self.view.heads)))
                 return
             case _:
                 if isinstance(drawable, CopySurface) and drawable.source_id not in self._announced:
@@ -175,10 +177,10 @@ class DisplayChannel(Channel):
 
     def _introduce(self, surface_id: int) -> None:
         """Create a surface at the client that it was not told of, with what it holds now."""
-        surface = self.display.surfaces[surface_id]
+        bounds = self.view.bounds(surface_id)
         self._announced.add(surface_id)
-        self._append(self._creation(surface_id))
-        self._append(Blit(surface_id, surface.bounds, surface.read(surface.bounds)))
+        self._append(self.view.creation(surface_id))
+        self._append(Blit(surface_id, bounds, self.view.read(surface_id, bounds)))
 
     def _collapse(self) -> None:
         """Drop the queue and remember what it would have changed."""
@@ -258,32 +260,26 @@ class DisplayChannel(Channel):
         A step is one picture, for there may be many surfaces; what the guest draws between steps becomes dirty as well.
         """
         for surface_id, created in self._created.items():
-            if surface_id not in self.display.surfaces or self._creation(surface_id) != created:
+            if not self.view.has(surface_id) or self.view.creation(surface_id) != created:
                 self._send_queued(SurfaceDestroyed(surface_id))
                 return
         if PRIMARY not in self._created:
-            self._send_queued(self._creation(PRIMARY))
-            dirty[PRIMARY] = self.display.primary.bounds
+            self._send_queued(self.view.creation(PRIMARY))
+            dirty[PRIMARY] = self.view.bounds(PRIMARY)
             self._needs_monitors = True
         for surface_id in dirty:
             if surface_id in self._created:
-                surface = self.display.surfaces[surface_id]
-                box = dirty.pop(surface_id).intersection(surface.bounds)
-                for message in self.encoder.picture(surface_id, box, surface.read(box)):
+                box = dirty.pop(surface_id).intersection(self.view.bounds(surface_id))
+                for message in self.encoder.picture(surface_id, box, self.view.read(surface_id, box)):
                     self.send(message)
                 return
         if self._needs_monitors:
             self._needs_monitors = False
-            self._send_monitors(self.display.heads)
+            self._send_monitors(self.view.heads)
         self._announced = set(self._created)
         self._dirty = None
         self._queue.extend(self._marks)
         self._marks = []
-
-    def _creation(self, surface_id: int) -> SurfaceCreated:
-        """How a surface of the guest is announced."""
-        surface = self.display.surfaces[surface_id]
-        return SurfaceCreated(surface_id, surface.width, surface.height, surface.has_alpha)
 
     # Handlers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from spiceemu.channels.view import PRIMARY
 from spiceemu.codecs import lz
 from spiceemu.guest.drawables import Blit, Copy, CopySurface, Fill, SurfaceCreated, SurfaceDestroyed, Text
 from spiceemu.protocol import display, draw
@@ -39,11 +40,10 @@ if TYPE_CHECKING:
     from spiceemu.protocol.message import Message
 
 BYTES_PER_PIXEL = 4
+BITS_PER_PIXEL = 32
 
 MIN_LZ_AREA = 64
 """Smaller pictures are sent as they are: the LZ header alone is 32 bytes."""
-
-PRIMARY = 0
 
 
 class Compression(Enum):
@@ -62,11 +62,13 @@ class DrawEncoder:
 
     :param compression: how pictures are encoded.
     :param cache: the client's picture cache.
+    :param surfaces: whether the primary is announced as a surface; else as a mode, the way it was done before.
     """
 
-    def __init__(self, compression: Compression, cache: PixmapCache) -> None:
+    def __init__(self, compression: Compression, cache: PixmapCache, *, surfaces: bool = True) -> None:
         self.compression = compression
         self.cache = cache
+        self._surfaces = surfaces
         self._last_image = 0
 
     def messages(self, drawable: object, surfaces: Mapping[int, SurfaceCreated]) -> list[Message]:
@@ -89,6 +91,10 @@ class DrawEncoder:
                 image = Image(descriptor, Surface(source_id))
                 area = Rect(y, x, y + box.height, x + box.width)
                 return [draw.DrawCopy(_base(surface_id, box), draw.Copy(image, area))]
+            case SurfaceCreated(_, width, height) if not self._surfaces:
+                return [display.Mode(width, height, BITS_PER_PIXEL)]
+            case SurfaceDestroyed() if not self._surfaces:
+                return [display.Reset()]
             case SurfaceCreated(surface_id, width, height, has_alpha):
                 fmt = SurfaceFmt.FMT_32_ARGB if has_alpha else SurfaceFmt.FMT_32_XRGB
                 flags = SurfaceFlags.PRIMARY if surface_id == PRIMARY else 0

@@ -41,7 +41,10 @@ class AgentReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """What the main channel tells of its session at the start; times in milliseconds."""
+    """What the main channel tells of its session at the start; times in milliseconds.
+
+    A machine without a name, or with a UUID of zeros, tells none.
+    """
 
     session_id: int
     displays: int
@@ -57,15 +60,14 @@ class Introduction:
 class MainChannel(Channel):
     """Introduces the session, lists its channels, carries the agent's messages.
 
+    The PINGs of the bandwidth test are sent but on unix sockets, as real servers do.
+
     :param intro: what to say at the start.
-    :param net_test: whether to send the PINGs of the bandwidth test, as real servers do but on unix sockets.
     """
 
     type = ChannelType.MAIN
 
-    def __init__(
-        self, linked: Linked, wake: Callable[[], None], *, intro: Introduction, now: float, net_test: bool = True
-    ) -> None:
+    def __init__(self, linked: Linked, wake: Callable[[], None], *, intro: Introduction, now: float) -> None:
         super().__init__(linked, wake)
         self._intro = intro
         self._agent_connected = intro.agent_connected
@@ -87,9 +89,11 @@ class MainChannel(Channel):
             )
         )
         if MainCap.NAME_AND_UUID in self.client_capabilities:
-            self.send(main.Name(intro.name.encode() + b"\0"))
-            self.send(main.Uuid(intro.uuid))
-        if net_test:
+            if intro.name:
+                self.send(main.Name(intro.name.encode() + b"\0"))
+            if any(intro.uuid):
+                self.send(main.Uuid(intro.uuid))
+        if not linked.request.local:
             for padding in NET_TEST_PADDING:
                 self.ping(now, bytes(padding))
 

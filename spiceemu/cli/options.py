@@ -38,7 +38,10 @@ class Options:
     title = "spiceemu"
     compression = "auto"
     no_agent = False
+    no_sound = False
     blank = False
+    compat: str | None = None
+    features = ""
     vv = ""
     json = False
     verbosity = 0
@@ -100,6 +103,19 @@ def _compression(text: str) -> str:
     return text
 
 
+def _level(text: str) -> str:
+    from spiceemu.protocol.level import level_of
+
+    return level_of(text).name
+
+
+def _features(text: str) -> str:
+    from spiceemu.protocol.level import CURRENT, changed
+
+    changed(CURRENT, text)
+    return text
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
 
@@ -139,7 +155,12 @@ OPTIONS = {
         Option("--title TEXT", "the name that clients show (spiceemu)"),
         Option("--compression KIND", "how pictures are encoded: auto, lz or off (auto)", _compression),
         Option("--no-agent", "a guest without an agent: no clipboard, no following the window's size"),
+        Option("--no-sound", "a guest without sound: no playback and record channels"),
         Option("--blank", "a black screen instead of the demo desktop"),
+    ),
+    "What to behave like": (
+        Option("--compat LEVEL", "a version (0.8) or a release (0.8.3); spiceemu compat lists them (0.15.1)", _level),
+        Option("--features CHANGES", "features more and less than that level's, such as +SURFACES,-VOLUME", _features),
     ),
     "What is told": (
         Option("--vv FILE", "write a connection file for remote-viewer, readable by you alone", _path),

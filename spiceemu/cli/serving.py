@@ -77,6 +77,9 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
                 tls_channels=options.tls_channels,
                 plain_channels=options.plain_channels,
                 agent=not options.no_agent,
+                sound=not options.no_sound,
+                compat=options.compat,
+                features=options.features,
             )
         with suppress(asyncio.CancelledError):  # SIGTERM
             asyncio.run(_serve(server, options, password, tls))
@@ -130,6 +133,7 @@ def _first_line(server: SpiceServer, options: Options, tls: Tls | None) -> str:
             "unix": server.unix_path,
             "vv": options.vv or None,
             "ca_file": tls.ca_file if tls else None,
+            "compat": server.level.name,
             "pid": os.getpid(),
             "version": __version__,
         }

@@ -126,12 +126,13 @@ def completed(mask: int) -> Feature:
     :param mask: features, or their bits as a plain number.
     :raises InvalidValue: it has an unknown bit, or lacks PROTOCOL_MAJOR2.
     """
-    unknown = int(mask) & ~int(get_supported_features())
-    if unknown or mask < 0:
-        raise InvalidValue(f"feature mask {int(mask):#x}: unknown bits {unknown:#x}")
+    mask = int(mask)
+    known = int(get_supported_features())
+    if mask < 0 or mask & ~known:
+        raise InvalidValue(f"feature mask {mask:#x} has bits beyond those there are, {known:#x}")
     features = Feature(mask)
     if Feature.PROTOCOL_MAJOR2 not in features:
-        raise InvalidValue(f"feature mask {int(mask):#x} lacks PROTOCOL_MAJOR2: major 1 is not implemented")
+        raise InvalidValue(f"feature mask {mask:#x} lacks PROTOCOL_MAJOR2: major 1 is not implemented")
     if Feature.MULTIMONITOR in features or PARTS_OF_MULTIMONITOR in features:
         features |= PARTS_OF_MULTIMONITOR | Feature.MULTIMONITOR
     return features

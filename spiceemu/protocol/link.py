@@ -53,6 +53,7 @@ from spiceemu.protocol.errors import (
     VersionMismatch,
     WrongState,
 )
+from spiceemu.protocol.level import CURRENT
 from spiceemu.protocol.limits import LINK_TIMEOUT, MAX_CAPABILITY_WORDS, MAX_LINK_SIZE
 from spiceemu.protocol.ticket import PUBLIC_KEY_SIZE, TICKET_SIZE, TicketKey, process_key
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from spiceemu.protocol.capabilities import Words
+    from spiceemu.protocol.level import Level
 else:
     Protocol = object
 
@@ -93,7 +95,7 @@ class LinkRequest:
 
     ``connection_id`` is 0 for a new session, else the session's id. ``channel_type`` may be a number that
     :class:`~spiceemu.protocol.capabilities.ChannelType` does not know. The capabilities are the client's, in words.
-    ``secure`` tells whether the message came over TLS.
+    ``secure`` tells whether the message came over TLS, ``local`` whether over a unix socket.
     """
 
     __slots__ = (
@@ -102,6 +104,7 @@ class LinkRequest:
         "channel_type",
         "common_capabilities",
         "connection_id",
+        "local",
         "major",
         "minor",
         "secure",
@@ -118,6 +121,7 @@ class LinkRequest:
         common_capabilities: Words,
         channel_capabilities: Words,
         secure: bool,
+        local: bool = False,
     ) -> None:
         self.connection_id = connection_id
         self.channel_type = channel_type
@@ -127,6 +131,7 @@ class LinkRequest:
         self.common_capabilities = common_capabilities
         self.channel_capabilities = channel_capabilities
         self.secure = secure
+        self.local = local
 
     def __repr__(self) -> str:
         return (
@@ -141,15 +146,30 @@ class Linked:
 
     ``common_capabilities`` and ``channel_capabilities`` are the words this server sent; the client's are in
     ``request``. ``mechanism`` is ``None`` if the ticket came without one. ``mini_header`` holds for both directions.
-    ``leftover`` are bytes that came behind the ticket: the start of the client's messages.
+    ``level`` is what the server behaves like on it. ``leftover`` are bytes that came behind the ticket: the start of
+    the client's messages.
     """
 
-    __slots__ = ("channel_capabilities", "common_capabilities", "leftover", "mechanism", "mini_header", "request")
+    __slots__ = (
+        "channel_capabilities",
+        "common_capabilities",
+        "leftover",
+        "level",
+        "mechanism",
+        "mini_header",
+        "request",
+    )
 
     def __init__(
-        self, request: LinkRequest, common_capabilities: Words, channel_capabilities: Words, mechanism: int | None
+        self,
+        request: LinkRequest,
+        common_capabilities: Words,
+        channel_capabilities: Words,
+        mechanism: int | None,
+        level: Level = CURRENT,
     ) -> None:
         self.request = request
+        self.level = level
         self.common_capabilities = common_capabilities
         self.channel_capabilities = channel_capabilities
         self.mechanism = mechanism
@@ -163,6 +183,10 @@ class LinkPolicy(Protocol):
     @property
     def version(self) -> tuple[int, int]:
         """Major and minor version in this server's headers; the major is always 2."""
+
+    @property
+    def level(self) -> Level:
+        """What this server behaves like."""
 
     def admit(self, request: LinkRequest) -> None:
         """Judge the link message.
@@ -199,6 +223,7 @@ class ServerLink:
 
     :param policy: the server's decisions.
     :param secure: whether the connection is a TLS one.
+    :param local: whether it is one of a unix socket.
     :param now: the time, on any clock that never goes back.
     :param timeout: seconds the whole link may take.
     :param key: gives the ticket key when the reply needs it.
@@ -210,6 +235,7 @@ class ServerLink:
         *,
         secure: bool,
         now: float,
+        local: bool = False,
         timeout: float = LINK_TIMEOUT,
         key: Callable[[], TicketKey] = process_key,
     ) -> None:
@@ -222,6 +248,7 @@ class ServerLink:
         """Why the state is CLOSED."""
         self._policy = policy
         self._secure = secure
+        self._local = local
         self._make_key = key
         self._awaited = len(MAGIC)
         self._received = bytearray()
@@ -308,6 +335,7 @@ class ServerLink:
             common_capabilities=common,
             channel_capabilities=channel,
             secure=self._secure,
+            local=self._local,
         )
         try:
             self._policy.admit(request)
@@ -335,7 +363,7 @@ class ServerLink:
         self._policy.check_password(self._key.decrypt(piece), self._now)
         self._policy.check_session(self.request)
         self._to_send += U32.pack(0)
-        self.linked = Linked(self.request, *self._capabilities, self._mechanism)
+        self.linked = Linked(self.request, *self._capabilities, self._mechanism, self._policy.level)
         self.state = LinkState.LINKED
 
     def _await(self, state: LinkState, size: int) -> None:

@@ -10,7 +10,7 @@ from spiceemu.channels.events import Event
 from spiceemu.protocol import base, catalogue
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, to_words
 from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.level import CURRENT
+from spiceemu.protocol.level import CURRENT, Level
 from spiceemu.protocol.link import Linked, LinkRequest
 from spiceemu.protocol.message import CLIENT, SERVER, Message
 
@@ -25,7 +25,9 @@ def linked(
     mini: bool = True,
     capabilities: Iterable[int] = (),
     secure: bool = False,
+    local: bool = False,
     leftover: bytes = b"",
+    level: Level = CURRENT,
 ) -> Linked:
     """A link as a client with these capabilities of the channel agrees on it."""
     request = LinkRequest(
@@ -37,8 +39,9 @@ def linked(
         common_capabilities=MINI if mini else FULL,
         channel_capabilities=to_words(capabilities),
         secure=secure,
+        local=local,
     )
-    made = Linked(request, *CURRENT.words(kind), CommonCap.AUTH_SPICE)
+    made = Linked(request, *level.words(kind, to_words(capabilities)), CommonCap.AUTH_SPICE, level)
     made.leftover = leftover
     return made
 

@@ -87,6 +87,14 @@ class Painter:
                 self._create(message)
             case display.SurfaceDestroy(surface_id):
                 del self.surfaces[surface_id]
+            case display.Mode(width, height, bits):
+                assert bits == 32
+                assert not self.surfaces, f"{message}: RESET must come before it"
+                self.surfaces[0] = Canvas(width, height)
+                self.marked = False
+            case display.Reset():
+                assert list(self.surfaces) == [0], "RESET without a mode"
+                self.surfaces.clear()
             case draw.DrawFill(where, data):
                 assert data.brush.type == BrushType.SOLID
                 self._check(where, data.rop_descriptor, data.mask)

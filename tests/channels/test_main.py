@@ -41,9 +41,8 @@ def opened(
         name="spice ü",
         uuid=bytes(range(16)),
     )
-    channel = MainChannel(
-        linked(ChannelType.MAIN, capabilities=capabilities), Wake(), intro=intro, now=3.0, net_test=net_test
-    )
+    agreed = linked(ChannelType.MAIN, capabilities=capabilities, local=not net_test)
+    channel = MainChannel(agreed, Wake(), intro=intro, now=3.0)
     return channel, FarSide(channel)
 
 

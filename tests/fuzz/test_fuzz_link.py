@@ -38,6 +38,7 @@ class Policy:
     """Refuses in every way there is."""
 
     version = (2, 2)
+    level = CURRENT
 
     def admit(self, request: LinkRequest) -> None:
         if request.channel_id == 7:

@@ -165,7 +165,7 @@ def real(session: str) -> dict[ChannelType, list[Message]]:
 
 async def ours(gtk_client: StartClient, *, agent: bool = True) -> dict[ChannelType, list[Message]]:
     """What our server sends to the same client until it has everything."""
-    async with SpiceServer(agent=agent) as server, recording(server.port or 0) as recorder:
+    async with SpiceServer(agent=agent, sound=False) as server, recording(server.port or 0) as recorder:
         client = await gtk_client(port=recorder.port)
         await client.ready()
         session = await server.wait_client()

@@ -48,6 +48,7 @@ class Policy:
     """A server with one main, display, inputs and cursor channel and one session."""
 
     version = (2, 2)
+    level = CURRENT
 
     def __init__(
         self,

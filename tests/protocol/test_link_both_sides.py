@@ -37,6 +37,7 @@ class Policy:
     """A server with every channel and one session."""
 
     version = (2, 2)
+    level = CURRENT
 
     def __init__(self, password: Password = NO_TICKETING, *, common: Words = (0b1011,), secure: bool = False) -> None:
         self.password = password

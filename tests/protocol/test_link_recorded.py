@@ -15,6 +15,7 @@ import pytest
 
 from spiceemu.protocol.capabilities import Words
 from spiceemu.protocol.errors import InvalidData, LinkError, NeedSecured, PermissionDenied
+from spiceemu.protocol.level import CURRENT
 from spiceemu.protocol.link import LinkRequest, LinkState, ServerLink
 from spiceemu.protocol.link_client import ClientLink
 from spiceemu.protocol.ticket import parse_public_key, process_key
@@ -62,6 +63,8 @@ class Recorded:
 
 class RecordedPolicy:
     """Decides as the recorded server did. Nobody has its private key, so the ticket itself cannot be judged."""
+
+    level = CURRENT
 
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded

@@ -180,6 +180,7 @@ def test_json(tmp_path: Path) -> None:
             "unix": None,
             "vv": str(connection_file),
             "ca_file": None,
+            "compat": "0.15.1",
             "pid": serving.process.pid,
             "version": __version__,
         }

@@ -120,7 +120,7 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_the_general_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
-    assert capsys.readouterr().out.startswith("usage: spiceemu serve [OPTION...]\n")
+    assert capsys.readouterr().out.startswith("usage: spiceemu COMMAND [OPTION...]\n")
 
 
 @pytest.mark.parametrize("arguments", [["serve", "--help"], ["serve", "--port", "none", "-h"]])

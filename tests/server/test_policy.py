@@ -17,6 +17,7 @@ from spiceemu.protocol.errors import (
     NeedUnsecured,
     PermissionDenied,
 )
+from spiceemu.protocol.level import LEVELS, level_of
 from spiceemu.protocol.link import LinkRequest
 from spiceemu.protocol.ticket import Password
 
@@ -30,6 +31,8 @@ def policy(
     password: str = "",
     tls_channels: list[str] | None = None,
     plain_channels: list[str] | None = None,
+    level: str = "0.15.1",
+    sound: bool = True,
 ) -> ServerPolicy:
     return ServerPolicy(
         displays=displays,
@@ -38,6 +41,8 @@ def policy(
         has_channel=lambda session, kind, number: (session, kind, number) == (SESSION, DISPLAY, 0),
         tls_channels=tls_channels or (),
         plain_channels=plain_channels or (),
+        sound=sound,
+        level=level_of(level),
     )
 
 
@@ -63,7 +68,8 @@ def refusal(call: Callable[[], None]) -> type[LinkError] | None:
 
 
 def test_the_list_of_channels() -> None:
-    assert policy(displays=2).channels() == [(DISPLAY, 0), (DISPLAY, 1), (CURSOR, 0), (CURSOR, 1), (INPUTS, 0)]
+    sound = [(ChannelType.PLAYBACK, 0), (ChannelType.RECORD, 0)]
+    assert policy().channels() == [(DISPLAY, 0), (DISPLAY, 1), (CURSOR, 0), (CURSOR, 1), (INPUTS, 0), *sound]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,10 @@ def test_the_list_of_channels() -> None:
         (CURSOR, 1, None),
         (INPUTS, 0, None),
         (INPUTS, 1, ChannelNotAvailable),
-        (ChannelType.PLAYBACK, 0, ChannelNotAvailable),
+        (ChannelType.PLAYBACK, 0, None),
+        (ChannelType.RECORD, 0, None),
+        (ChannelType.PLAYBACK, 1, ChannelNotAvailable),
+        (ChannelType.SMARTCARD, 0, ChannelNotAvailable),
         (0, 0, ChannelNotAvailable),
         (255, 0, ChannelNotAvailable),
     ],
@@ -145,3 +154,34 @@ def test_passwords() -> None:
     decided.password = Password("x", 5.0)
     assert refusal(lambda: decided.check_password(b"x", 5.0)) is None
     assert refusal(lambda: decided.check_password(b"x", 5.1)) is PermissionDenied
+
+
+# Levels
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_decides_how_a_channel_that_is_not_there_is_refused(level: str) -> None:
+    judge = policy(level=level)
+    wanted = request(ChannelType.SMARTCARD)
+    silent = level in ("0.14", "0.15", "0.12.8", "0.14.2", "0.15.1")
+    assert refusal(lambda: judge.admit(wanted)) is (ChannelNotAvailable if silent else None)
+    assert judge.capabilities(wanted)[1] == ()  # known by the level or not: nothing is told of it
+    assert refusal(lambda: judge.check_session(wanted)) is ChannelNotAvailable
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_decides_how_many_display_channels_there_are(level: str) -> None:
+    expected = [0] if level in ("0.4", "0.6") else [0, 1]
+    assert [number for kind, number in policy(level=level).channels() if kind is DISPLAY] == expected
+    assert [number for kind, number in policy(level=level).channels() if kind is CURSOR] == expected
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_decides_about_a_ticket_that_does_not_decrypt(level: str) -> None:
+    strict = level in ("0.14", "0.15", "0.12.8", "0.14.2", "0.15.1")
+    assert refusal(lambda: policy(level=level).check_password(None, 0.0)) is (PermissionDenied if strict else None)
+    assert refusal(lambda: policy(level=level, password="x").check_password(None, 0.0)) is PermissionDenied
+
+
+def test_a_guest_without_sound() -> None:
+    assert {kind for kind, _ in policy(sound=False).channels()} == {DISPLAY, CURSOR, INPUTS}

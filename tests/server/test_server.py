@@ -350,7 +350,7 @@ async def test_a_password_that_is_too_long_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), [(MAIN, 1), (DISPLAY, 1), (INPUTS, 1), (CURSOR, 1), (ChannelType.PLAYBACK, 0), (200, 0)]
+    ("kind", "number"), [(MAIN, 1), (DISPLAY, 1), (INPUTS, 1), (CURSOR, 1), (ChannelType.SMARTCARD, 0), (200, 0)]
 )
 async def test_a_channel_that_is_not_there_is_closed_without_a_byte(kind: int, number: int) -> None:
     async with serving() as server, Probe.of(server) as probe:

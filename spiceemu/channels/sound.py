@@ -1,0 +1,44 @@
+"""The sound channels: they link, and are silent.
+
+A playback channel says at once how sound would be encoded, as spice-server's (sound.c); a record channel says nothing
+until somebody listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from spiceemu.channels.channel import Channel
+from spiceemu.protocol import playback
+from spiceemu.protocol.capabilities import ChannelType, PlaybackCap
+from spiceemu.protocol.enums import AudioDataMode
+
+if TYPE_CHECKING:
+    from spiceemu.protocol.link import Linked
+
+
+class PlaybackChannel(Channel):
+    """What the guest plays.
+
+    :param multi_media_time: the session's clock, in milliseconds.
+    """
+
+    type = ChannelType.PLAYBACK
+
+    def __init__(self, linked: Linked, wake: Callable[[], None], *, multi_media_time: int) -> None:
+        super().__init__(linked, wake)
+        self.send(playback.Mode(multi_media_time, self._mode()))
+
+    def _mode(self) -> int:
+        """The best encoding that both sides have."""
+        ours = self.client_capabilities & self.level.advertised(self.type)
+        if PlaybackCap.OPUS in ours:
+            return AudioDataMode.OPUS
+        return AudioDataMode.CELT_0_5_1 if PlaybackCap.CELT_0_5_1 in ours else AudioDataMode.RAW
+
+
+class RecordChannel(Channel):
+    """What the client's microphone hears."""
+
+    type = ChannelType.RECORD
