@@ -287,6 +287,9 @@ def _of_question(report: ProbeReport, question: Question, level: Level) -> Itera
         return  # what lets a mechanism be asked for is compared among the common words
     if measured != expected:
         yield Difference(question.value, str(measured), str(expected))
+    elif question is Question.DISPLAY and answer is not None and answer.outcome != SILENCE:
+        # Where there is a reply for it, that has the words of the type's first channel.
+        yield from _of_words("a display that is not there", ChannelType.DISPLAY, answer, level, ())
     elif question is Question.SESSION and answer is not None:
         # Asked without any capability: so it shows what is offered only to those who have it themselves.
         yield from _of_words("display:0 to a client without any", ChannelType.DISPLAY, answer, level, ())

@@ -47,6 +47,9 @@ LIKE_EACH_OTHER = [{"0.4", "0.6", "0.6.4"}, {"0.15", "0.15.1"}, {"0.14", "0.14.2
 """Levels that link in the same way, where one display and no sound is listed."""
 
 
+SOUND = ((ChannelType.PLAYBACK, 0), (ChannelType.RECORD, 0))
+
+
 def everything(level: Level) -> list[tuple[int, int]]:
     """A channel of each type but main, and a second display where there may be one."""
     channels = [(int(channel), 0) for channel in level.channels if channel is not ChannelType.MAIN]
@@ -98,6 +101,15 @@ async def test_our_own_server_is_the_newest_release() -> None:
         assert (await probe(HOST, server.port, password="s3cret")).exact == ("0.15.1", "0.15")
 
 
+@pytest.mark.parametrize("sound", [True, False])
+@pytest.mark.parametrize("name", LEVELS)
+async def test_our_own_server_is_named_at_each_level(name: str, sound: bool) -> None:
+    async with SpiceServer(compat=name, sound=sound) as server:
+        report = await probe(HOST, server.port)
+    assert name in report.exact
+    assert report == await measured(LEVELS[name], [*USUAL, *SOUND] if sound else USUAL)
+
+
 async def test_what_is_offered_by_answer_only_is_seen() -> None:
     by_answer = Level(FEATURES_MASK_V08)
     report = await measured(by_answer)
@@ -118,6 +130,7 @@ async def test_what_is_offered_by_answer_only_is_seen() -> None:
     assert (name, [difference.explain(name) for difference in found]) == (
         "0.8",
         [
+            "capabilities of a display that is not there: 0x2 (+MONITORS_CONFIG), in 0.8 none",
             "capabilities of display:0 to a client without any: 0x2 (+MONITORS_CONFIG), in 0.8 none",
         ],
     )
