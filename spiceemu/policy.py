@@ -119,9 +119,10 @@ class ServerPolicy:
             raise NeedSecured(f"link: the {_name(kind)} channel is only served over TLS")
 
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
-        """The words of the reply; those common to all for a channel that is not there."""
+        """The words of the reply: real servers that answer for a channel that is not there look up its type's first."""
         common, channel = self.level.words(request.channel_type, request.channel_capabilities)
-        return common, channel if self._offers(request) else ()
+        there = request.channel_type == ChannelType.MAIN or (request.channel_type, 0) in self.channels()
+        return common, channel if there else ()
 
     def check_password(self, ticket: bytes | None, now: float) -> None:
         """Judge what the ticket holds."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spiceemu import listeners
 from spiceemu._version import __version__
 from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop
+from spiceemu.cli.passwords import PASSWORD_VARIABLE, read_password
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.ticket import process_key
 from spiceemu.server import SpiceServer
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from spiceemu.cli.options import Options
-
-PASSWORD_VARIABLE = "SPICEEMU_PASSWORD"  # noqa: S105 - a variable's name
-
-MAX_PASSWORD_FILE = 4096
-"""Bytes that are read of a password file; a password has at most 60."""
 
 PRIVATE_MODE = 0o600
 
@@ -187,26 +183,12 @@ def _password(options: Options) -> str | None:
     if options.password is not None:
         password: str | None = options.password
     elif options.password_file:
-        password = _read_password(options.password_file)
+        password = read_password(options.password_file)
     else:
         password = os.environ.get(PASSWORD_VARIABLE)
     if options.password_expires is not None and not password:
         raise stop(EXIT_USAGE, "--password-expires needs a password (see spiceemu serve --help)")
     return password or None
-
-
-def _read_password(path: str) -> str:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path from the command line, used once
-            line = file.read(MAX_PASSWORD_FILE).partition(b"\n")[0]
-        password = line.removesuffix(b"\r").decode()
-    except OSError as error:
-        raise stop(EXIT_FILE, f"cannot read password file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise stop(EXIT_FILE, f"password file {path}: its first line is not text in UTF-8") from None
-    if not password:
-        raise stop(EXIT_FILE, f"password file {path}: its first line, which should be the password, is empty")
-    return password
 
 
 def _tls(options: Options, leftovers: ExitStack) -> Tls:

@@ -6,7 +6,7 @@
     ├── LocalError                   our side was used wrongly; nothing was sent
     │   ├── InvalidValue             a value does not fit its field, option or limit
     │   ├── NotCompatible            the server's compat level or the link's capabilities forbid it
-    │   ├── AddressUnavailable       an address or port cannot be listened on
+    │   ├── AddressUnavailable       an address or port cannot be listened on, or nobody answers there
     │   ├── MalformedRecording       a file is no recording, or a damaged one
     │   ├── WrongState               the call is not possible now (not started, closed, already linked)
     │   ├── MigrationAborted         a migration did not come about; the client stays, or is lost
@@ -56,7 +56,7 @@ class NotCompatible(LocalError):
 
 
 class AddressUnavailable(LocalError, OSError):
-    """An address, port or socket file cannot be listened on."""
+    """An address, port or socket file cannot be listened on, or nobody answers there."""
 
 
 class MalformedRecording(LocalError, ValueError):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from spiceemu.protocol import display, draw, playback, record, spicevmc
-from spiceemu.protocol.capabilities import DisplayCap, PlaybackCap, RecordCap
+from spiceemu.protocol import display, draw, main, playback, record, spicevmc
+from spiceemu.protocol.capabilities import DisplayCap, MainCap, PlaybackCap, RecordCap
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import AudioDataMode, BitmapFmt, ImageType, SurfaceFlags, SurfaceFmt, VideoCodecType
 from spiceemu.protocol.layout import Choice, Pointer, is_record
@@ -178,6 +178,11 @@ class Gate:
         if message.format == SurfaceFmt.FMT_8_A:
             yield from self.needs(f"format 8_A in {message.spec.name}", ALPHA_ONLY)
 
+    def begin_seamless(self, message: main.MigrateBeginSeamless) -> Iterator[Breach]:
+        """MIGRATE_BEGIN_SEAMLESS: the state that moves has the agent's tokens, so the client must know of these."""
+        need = Feature.AGENT_CONNECTED_TOKENS, MainCap.AGENT_CONNECTED_TOKENS
+        yield from self.needs(message.spec.name, need)
+
     def sound_mode(self, message: playback.Mode | record.Mode) -> Iterator[Breach]:
         """The codec of sound, either way."""
         caps: type[PlaybackCap | RecordCap] = PlaybackCap if isinstance(message, playback.Mode) else RecordCap
@@ -208,6 +213,7 @@ _CONTENTS: dict[type[Message], Content] = {
     draw.DrawComposite: Gate.drawing,
     display.StreamCreate: Gate.stream_create,
     display.SurfaceCreate: Gate.surface_create,
+    main.MigrateBeginSeamless: Gate.begin_seamless,
     playback.Mode: Gate.sound_mode,
     record.Mode: Gate.sound_mode,
 }

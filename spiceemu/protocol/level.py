@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from spiceemu.protocol.capabilities import ChannelType, PlaybackCap, RecordCap, from_words, to_words
+from spiceemu.protocol.capabilities import ChannelType, DisplayCap, PlaybackCap, RecordCap, has_capability, to_words
 from spiceemu.protocol.compat import ADVERTISED, CHANNELS, HEEDED, RELEASES, VERSIONS, CompatVersion, Feature
 from spiceemu.protocol.errors import InvalidValue
 
@@ -109,8 +109,9 @@ class Level:
         if found is None:
             found = to_words(self.advertised(None)), to_words(self.advertised(channel_type))
             self._words[channel_type] = found
-        if channel_type == ChannelType.DISPLAY and self.offers_monitors_by_answer:
-            return found[0], to_words(self.advertised(channel_type) & from_words(client_words))
+        by_answer = channel_type == ChannelType.DISPLAY and self.offers_monitors_by_answer
+        if by_answer and not has_capability(client_words, DisplayCap.MONITORS_CONFIG):
+            return found[0], to_words(self.advertised(channel_type) - {DisplayCap.MONITORS_CONFIG})
         return found
 
     @property
@@ -122,6 +123,7 @@ class Level:
 def completed(mask: int) -> Feature:
     """A mask with what its bits imply: MULTIMONITOR is its two parts, and both parts are MULTIMONITOR.
 
+    :param mask: features, or their bits as a plain number.
     :raises InvalidValue: it has an unknown bit, or lacks PROTOCOL_MAJOR2.
     """
     mask = int(mask)

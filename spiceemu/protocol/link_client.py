@@ -129,6 +129,8 @@ class ClientLink:
         self.server_common_capabilities: Words = ()
         self.server_channel_capabilities: Words = ()
         self.mini_header = False
+        self.refusal: tuple[ClientLinkState, int] | None = None
+        """What was awaited when the server refused, and its code; None where it did not, even if the link failed."""
         self.leftover = b""
         """Bytes behind the result: the start of the server's messages."""
         self._password = password
@@ -186,7 +188,7 @@ class ClientLink:
         error, public_der, *counts_and_offset = LINK_REPLY.unpack_from(piece)
         # A refusal comes first: a server of another major version says so in a reply of its own version.
         if error:
-            raise refusal_of(error, "reply")
+            raise self._refused(error, "reply")
         if self.server_version[0] != MAJOR:
             raise VersionMismatch(f"link reply: major version {self.server_version[0]} instead of {MAJOR}")
         common, channel = read_capabilities("link reply", piece, LINK_REPLY.size, *counts_and_offset)
@@ -214,14 +216,18 @@ class ClientLink:
             return
         (code,) = U32.unpack(piece)
         if code:
-            raise refusal_of(code, "result")
+            raise self._refused(code, "result")
         self.state = ClientLinkState.LINKED
 
     def _on_refusal_header(self, piece: bytes) -> None:
         self._await(ClientLinkState.REFUSAL, _checked_reply_size(HEADER_REST.unpack(piece)[2]))
 
     def _on_refusal(self, piece: bytes) -> None:
-        raise refusal_of(U32.unpack_from(piece)[0], "second reply")
+        raise self._refused(U32.unpack_from(piece)[0], "second reply")
+
+    def _refused(self, code: int, where: str) -> LinkError:
+        self.refusal = (self.state, code)
+        return refusal_of(code, where)
 
     def _await(self, state: ClientLinkState, size: int) -> None:
         self.state = state

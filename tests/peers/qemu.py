@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +92,17 @@ class Qemu:
 
 @contextlib.contextmanager
 def running_qemu(
-    *, plain: bool = True, password: str | None = None, certificates: Path | None = None, options: str = ""
+    *,
+    plain: bool = True,
+    password: str | None = None,
+    certificates: Path | None = None,
+    options: str = "",
+    devices: Sequence[str] = (),
 ) -> Iterator[Qemu]:
     """Run QEMU until the context ends; it serves, and its guest waits for keys, when this returns.
 
     ``certificates`` is a folder of ca-cert.pem, server-cert.pem and server-key.pem, and makes it listen on a TLS port;
-    ``options`` are more of ``-spice``'s, after a comma each.
+    ``options`` are more of ``-spice``'s, after a comma each; ``devices`` are more of QEMU's own.
     """
     requires("qemu-system-x86_64")
     with tempfile.TemporaryDirectory() as name:
@@ -112,7 +117,8 @@ def running_qemu(
             spice += ",password-secret=ticket" if password else ",disable-ticketing=on"
             errors = directory / "errors"
             with errors.open("wb") as stderr:
-                process = subprocess.Popen(_command_line(directory, spice, password), stderr=stderr, env=environment())
+                command = [*_command_line(directory, spice, password), *devices]
+                process = subprocess.Popen(command, stderr=stderr, env=environment())
             try:
                 if not _boot(process, directory):
                     reason = errors.read_text()

@@ -1,0 +1,28 @@
+"""Where the commands find a password that the list of processes does not show."""
+
+from __future__ import annotations
+
+from spiceemu.cli.exits import EXIT_FILE, stop
+
+PASSWORD_VARIABLE = "SPICEEMU_PASSWORD"  # noqa: S105 - a variable's name
+
+MAX_PASSWORD_FILE = 4096
+"""Bytes that are read of a password file; a password has at most 60."""
+
+
+def read_password(path: str) -> str:
+    """The first line of a file.
+
+    :raises SystemExit: it cannot be read, or its first line is no password.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path from the command line, used once
+            line = file.read(MAX_PASSWORD_FILE).partition(b"\n")[0]
+        password = line.removesuffix(b"\r").decode()
+    except OSError as error:
+        raise stop(EXIT_FILE, f"cannot read password file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise stop(EXIT_FILE, f"password file {path}: its first line is not text in UTF-8") from None
+    if not password:
+        raise stop(EXIT_FILE, f"password file {path}: its first line, which should be the password, is empty")
+    return password

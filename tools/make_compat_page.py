@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Make ``docs/compat.md`` from the tables of the package.
+
+::
+
+    PYTHONPATH=$PWD .venvs/3.11/bin/python tools/make_compat_page.py
+
+The page is what a reader of the code would look up in ``spiceemu/protocol/compat.py``, ``gate.py`` and the catalogue. A
+test holds the committed page to what this gives. The same tables always give the same page.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spiceemu.likeness import client_words, show_words
+from spiceemu.protocol.capabilities import (
+    CHANNEL_CAPABILITIES,
+    ChannelType,
+    CommonCap,
+    DisplayCap,
+    PlaybackCap,
+    has_capability,
+)
+from spiceemu.protocol.catalogue import CLIENT, SERVER, messages_of
+from spiceemu.protocol.compat import CHANNELS, EXTRAPOLATED, FEATURES, RELEASES, Feature
+from spiceemu.protocol.enums import AudioDataMode, ImageType, VideoCodecType
+from spiceemu.protocol.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES
+from spiceemu.protocol.level import CELT, LEVELS, Level, MigrationScheme
+from spiceemu.protocol.message import ALL_CHANNELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from enum import IntEnum
+
+    from spiceemu.protocol.gate import Need
+    from spiceemu.protocol.message import Message
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PAGE = CHECKOUT / "docs" / "compat.md"
+
+VERSIONS = [level for name, level in LEVELS.items() if name not in RELEASES]
+RELEASED = [level for name, level in LEVELS.items() if name in RELEASES]
+
+YES, HEEDED, NO = "●", "○", "·"
+
+HEAD = """\
+# The ladder
+
+What SPICE servers of each version put on the wire, and so what spiceemu does at each level. This page is made from the
+tables in `spiceemu/protocol` by `tools/make_compat_page.py`: change those, not this.
+
+A level has one of two kinds of names. A **version** such as `0.8` is the floor of a release series: what every peer of
+the series understands, with MULTIMONITOR from 0.8 on, as the proposal of 2010 wanted it. A **release** such as `0.8.3`
+is history: what that very spice-server offered and sent. `spiceemu compat` shows the same on a terminal, and
+`spiceemu probe HOST:PORT` tells which level a server behaves like.
+"""
+
+FEATURES_HEAD = """\
+What messages, capabilities and behaviours belong to, and the release that brought each. The first three are the
+proposal's; those that begin with WITHOUT say what a level lacks.
+"""
+
+CAPABILITIES_HEAD = f"""\
+{YES} is offered in the server's link replies, \\* only to a client that offers it, too. {HEEDED} is looked for among a
+client's capabilities, and not offered. {NO} is unknown, and ignored if a client has it.
+"""
+
+CONTENTS_HEAD = """\
+What may be inside messages that are older than it. All else that such messages hold is at every level.
+"""
+
+MESSAGES_HEAD = """\
+Every message of the protocol, with the first version and the first release that know it. What has a capability is only
+sent to a side that has announced that. A level with WITHOUT_MIGRATION sends nothing of migration, though it knows it.
+"""
+
+TAIL = """\
+## Where this comes from
+
+The rows were read from the sources of the releases and held against streams of real ones: 0.6.4, 0.8.3 and 0.15.1 were
+recorded with old and new clients. The numbers are those of spice-protocol.
+"""
+
+SCHEMES = {
+    MigrationScheme.NONE: "none",
+    MigrationScheme.SWITCH_HOST: "host",
+    MigrationScheme.SEMI_SEAMLESS: "semi",
+    MigrationScheme.SEAMLESS: "full",
+}
+
+
+def make_page() -> str:
+    """The whole page."""
+    lines = [
+        *(HEAD, "## Levels\n", *_levels(), "", *_notes(), ""),
+        *("## Features\n", FEATURES_HEAD, *_features(), ""),
+        *("## Capabilities\n", CAPABILITIES_HEAD, *_capabilities(), ""),
+        *("## Pictures, video and sound\n", CONTENTS_HEAD, *_contents(), ""),
+        *("## Messages\n", MESSAGES_HEAD, *_messages()),
+        TAIL,
+    ]
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> Iterator[str]:
+    """A table, padded so that it reads well as plain text.
+
+    :param align: a letter a column, ``l`` or ``c``; those beyond it are ``l``.
+    """
+    cells = [list(head), *map(list, rows)]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(head))]
+    centred = [align[column : column + 1] == "c" for column in range(len(head))]
+    rule = [f":{'-' * (width - 2)}:" if middle else "-" * width for width, middle in zip(widths, centred, strict=True)]
+    for row in (cells[0], rule, *cells[1:]):
+        padded = [
+            cell.center(width) if middle else cell.ljust(width)
+            for cell, width, middle in zip(row, widths, centred, strict=True)
+        ]
+        yield f"| {' | '.join(padded)} |"
+
+
+def _across(rows: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
+    """A table with a column for every level."""
+    head = ["", *(level.name for level in (*VERSIONS, *RELEASED))]
+    return _table(head, ([label, *cells] for label, cells in rows), "l" + "c" * len(LEVELS))
+
+
+def _marks(feature: Feature) -> list[str]:
+    return [YES if level.has(feature) else NO for level in (*VERSIONS, *RELEASED)]
+
+
+def _levels() -> Iterator[str]:
+    levels = (*VERSIONS, *RELEASED)
+
+    def words(level: Level, channel: ChannelType) -> str:
+        if not level.has_channel(channel):
+            return ""
+        found = level.words(channel, client_words(channel))[1]
+        star = "\\*" if found != level.words(channel)[1] else ""
+        return NO if not found else show_words(found) + star
+
+    rows: list[tuple[str, list[str]]] = [
+        ("protocol", [f"2.{level.minor}" for level in levels]),
+        ("headers", ["mini" if level.has(Feature.MINI_HEADER) else "full" for level in levels]),
+        ("migration", [SCHEMES[level.migration] for level in levels]),
+    ]
+    rows += [(f"{channel.name.lower()} channel", _marks(feature)) for channel, feature in CHANNELS.items()]
+    rows.append(("words of all channels", [show_words(level.words(ChannelType.MAIN)[0]) for level in levels]))
+    rows[-1] = (rows[-1][0], [NO if cell == "none" else cell for cell in rows[-1][1]])
+    rows += [
+        (f"words of {channel.name.lower()}", [words(level, channel) for level in levels])
+        for channel in CHANNELS
+        if channel in CHANNEL_CAPABILITIES
+    ]
+    return _across(rows)
+
+
+def _notes() -> Iterator[str]:
+    yield f"- {NO} among words is no word at all, which is not the same as a word that is zero."
+    yield "- \\* is offered only to a client that offers it, too: a client of that time sees no difference."
+    yield "- Headers are mini where the client can do with them."
+    yield "- Migration: host is switch host, semi is semi-seamless, full is seamless; each falls back to those before."
+    yield from (f"- {release} was neither run nor read itself: it is {note}." for release, note in EXTRAPOLATED.items())
+
+
+def _features() -> Iterator[str]:
+    rows = ((f"`{feature.name}`", since, meaning) for feature, (since, meaning) in FEATURES.items())
+    yield from _table(("feature", "since", "meaning"), rows)
+    yield ""
+    yield from _across((str(feature.name), _marks(feature)) for feature in FEATURES)
+
+
+def _capabilities() -> Iterator[str]:
+    places: list[tuple[ChannelType | None, type[IntEnum]]] = [(None, CommonCap)]
+    places += [(ChannelType(channel), kind) for channel, kind in CHANNEL_CAPABILITIES.items()]
+    rows = []
+    for channel, kind in places:
+        for capability in kind:
+            cells = [_state(level, channel, capability) for level in (*VERSIONS, *RELEASED)]
+            where = "all" if channel is None else channel.name.lower()
+            rows.append((f"{where} {capability.value} {capability.name}", cells))
+    return _across(rows)
+
+
+def _state(level: Level, channel: ChannelType | None, capability: int) -> str:
+    if channel is not None and not level.has_channel(channel):
+        return ""
+    if capability in level.advertised(channel):
+        by_answer = channel is not None and not has_capability(level.words(channel)[1], capability)
+        return f"{YES}\\*" if by_answer else YES
+    return HEEDED if capability in level.heeded(channel) else NO
+
+
+def _contents() -> Iterator[str]:
+    codec = DisplayCap.MULTI_CODEC
+    rows = [
+        ("a surface other than the primary", (SURFACES, None), None),
+        ("alpha flags of DRAW_ALPHA_BLEND", (SURFACES, None), None),
+        ("pictures and surfaces of alpha alone", ALPHA_ONLY, None),
+        ("a surface in streaming mode", (Feature.MULTI_CODEC, codec), None),
+        *((f"image type {ImageType(kind).name}", need, None) for kind, need in IMAGE_TYPES.items()),
+        *(
+            (f"video codec {VideoCodecType(kind).name}", need, None if need[1] is None else codec)
+            for kind, need in CODECS.items()
+        ),
+        (f"sound {AudioDataMode.OPUS.name}", (Feature.OPUS, PlaybackCap.OPUS), None),
+    ]
+    head = ("content", "feature", "capability", "version", "release")
+    cells = []
+    for name, need, besides in rows:
+        feature, capability = _need(need)
+        both = capability if besides is None else f"`{besides.name}`, {capability}"
+        cells.append([name, feature, both, *_first(need[0])])
+    gone = [
+        next(level.name for level in levels if CELT[0] not in level.advertised(ChannelType.PLAYBACK))
+        for levels in (VERSIONS, RELEASED)
+    ]
+    since = [f"{first}, not from {end} on" for first, end in zip(_first(Feature.PROTOCOL_MAJOR2), gone, strict=True)]
+    cells.append([f"sound {AudioDataMode.CELT_0_5_1.name}", "", f"`{CELT[0].name}`", *since])
+    return _table(head, cells)
+
+
+def _need(need: Need) -> tuple[str, str]:
+    feature, capability = need
+    return (
+        "" if feature is Feature.PROTOCOL_MAJOR2 else f"`{feature.name}`",
+        "" if capability is None else f"`{capability.name}`",
+    )
+
+
+def _first(feature: Feature, channel: ChannelType | None = None) -> tuple[str, str]:
+    """The first version and the first release that have a feature, and a channel."""
+
+    def name(levels: Sequence[Level]) -> str:
+        fitting = (level for level in levels if level.has(feature) and (channel is None or level.has_channel(channel)))
+        return next((level.name for level in fitting), "none")
+
+    return name(VERSIONS), name(RELEASED)
+
+
+def _messages() -> Iterator[str]:
+    everywhere = set(messages_of(ChannelType.MAIN, SERVER).values()) | set(
+        messages_of(ChannelType.MAIN, CLIENT).values()
+    )
+    everywhere = {kind for kind in everywhere if kind.spec.channels == ALL_CHANNELS}
+    yield from _messages_of("Every channel", ChannelType.MAIN, everywhere, None)
+    for channel in CHANNELS:
+        kinds = {
+            kind for direction in (SERVER, CLIENT) for kind in messages_of(channel, direction).values()
+        } - everywhere
+        yield from _messages_of(channel.name.capitalize(), channel, kinds, channel)
+
+
+def _messages_of(
+    title: str, channel: ChannelType, kinds: set[type[Message]], where: ChannelType | None
+) -> Iterator[str]:
+    yield f"### {title}\n"
+    rows = []
+    for direction in (SERVER, CLIENT):
+        for number, kind in sorted(messages_of(channel, direction).items()):
+            if kind in kinds:
+                spec = kind.spec
+                feature, capability = _need((spec.feature, spec.capability))
+                name = spec.proto_name.upper()
+                rows.append([direction, str(number), name, feature, capability, *_first(spec.feature, where)])
+    if not rows:
+        yield "None of its own.\n"
+        return
+    yield from _table(("sent by", "id", "message", "feature", "capability", "version", "release"), rows)
+    yield ""
+
+
+def main() -> int:
+    PAGE.write_text(make_page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
