@@ -171,13 +171,18 @@ class MainChannel(Channel):
 
     def agent_state(self) -> dict[str, Any]:
         """What of the agent's messages has come or gone in part, for a target of our own."""
-        return {"reader": self._agent_reader.state(), "writer": self._agent_writer.state()}
+        return {
+            "reader": self._agent_reader.state(),
+            "writer": self._agent_writer.state(),
+            "tokens": self._granted.state(),
+        }
 
     def restore_agent(self, state: Mapping[str, Any]) -> None:
         """Go on in the middle of messages."""
         self._agent_connected = True
         self._agent_reader.restore(state["reader"])
         self._agent_writer.restore(state["writer"])
+        self._granted.restore(state["tokens"])
 
     def produce(self) -> None:
         """Send what waits of the agent's. Not before: a client may ask for the clipboard again and again unread."""

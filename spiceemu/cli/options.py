@@ -42,6 +42,11 @@ class Options:
     blank = False
     compat: str | None = None
     features = ""
+    migrate_to: str | None = None
+    migrate_tls_port: int | None = None
+    migrate_subject = ""
+    after: float | None = None
+    incoming = False
     vv = ""
     json = False
     verbosity = 0
@@ -116,6 +121,14 @@ def _features(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    from spiceemu.relay import parse_target
+
+    if not parse_target(text).port:
+        raise InvalidValue("is not an address with a port")
+    return text
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
 
@@ -161,6 +174,13 @@ OPTIONS = {
     "What to behave like": (
         Option("--compat LEVEL", "a version (0.8) or a release (0.8.3); spiceemu compat lists them (0.15.1)", _level),
         Option("--features CHANGES", "features more and less than that level's, such as +SURFACES,-VOLUME", _features),
+    ),
+    "From and to other servers": (
+        Option("--migrate-to HOST:PORT", "where clients are sent --after some seconds, and on SIGUSR1", _address),
+        Option("--after SECONDS", "how long after the start", _seconds),
+        Option("--migrate-tls-port PORT", "that server's TLS port, for clients that are here over TLS", _port),
+        Option("--migrate-subject TEXT", "what its certificate's subject must be, such as CN=host"),
+        Option("--incoming", "wait for a client from another server before anything is shown"),
     ),
     "What is told": (
         Option("--vv FILE", "write a connection file for remote-viewer, readable by you alone", _path),
@@ -236,6 +256,9 @@ def _check_together(options: Options) -> None:
         (options.tls_channels, tls, "--tls-channels needs --tls-port"),
         (options.plain_channels, plain or options.unix, "--plain-channels needs --port or --unix"),
         (options.vv, plain or tls, "--vv needs --port or --tls-port: such a file cannot name a unix socket"),
+        (options.after is not None, options.migrate_to, "--after needs --migrate-to"),
+        (options.migrate_tls_port is not None, options.migrate_to, "--migrate-tls-port needs --migrate-to"),
+        (options.migrate_subject, options.migrate_tls_port is not None, "--migrate-subject needs --migrate-tls-port"),
         (options.password_file, options.password is None, "--password and --password-file exclude each other"),
     ):
         if given and not possible:

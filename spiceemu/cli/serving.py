@@ -99,7 +99,16 @@ async def _serve(server: SpiceServer, options: Options, password: str | None, tl
         sys.stdout.write(_first_line(server, options, tls) + "\n")
         sys.stdout.flush()
         show = _wait if options.blank else await asyncio.to_thread(_load_demo)
-        await show(server)
+        async with asyncio.TaskGroup() as tasks:
+            if options.migrate_to is not None:
+                from spiceemu.cli.migrating import send_away
+
+                tasks.create_task(send_away(server, options))
+            if options.incoming:
+                from spiceemu.cli.migrating import wait_for_clients
+
+                await wait_for_clients(server)
+            await show(server)
     finally:
         await server.close()
 
