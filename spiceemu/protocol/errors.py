@@ -9,6 +9,7 @@
     │   ├── AddressUnavailable       an address or port cannot be listened on
     │   ├── WrongState               the call is not possible now (not started, closed, already linked)
     │   ├── MissingExtra             an optional extra (``tls``, ``media``) is not installed
+    │   ├── MalformedSnapshot        a file is no snapshot, a damaged one, or one of a later version
     │   └── ExpectationFailed        an awaited event did not come
     └── RemoteError                  the peer broke the protocol; its connection is closed
         ├── MalformedMessage         a body does not follow its layout
@@ -63,6 +64,10 @@ class WrongState(LocalError):
 
 class MissingExtra(LocalError, ImportError):
     """An optional dependency is needed; the text names the extra to install."""
+
+
+class MalformedSnapshot(LocalError, ValueError):
+    """A snapshot cannot be read: another file, a damaged one, one of a later version, or over a named limit."""
 
 
 class ExpectationFailed(LocalError, AssertionError):
