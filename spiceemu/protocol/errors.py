@@ -11,6 +11,7 @@
     │   ├── WrongState               the call is not possible now (not started, closed, already linked)
     │   ├── MigrationAborted         a migration did not come about; the client stays, or is lost
     │   ├── MissingExtra             an optional extra (``tls``, ``media``) is not installed
+    │   ├── MalformedSnapshot        a file is no snapshot, a damaged one, or one of a later version
     │   └── ExpectationFailed        an awaited event did not come
     └── RemoteError                  the peer broke the protocol; its connection is closed
         ├── MalformedMessage         a body does not follow its layout
@@ -73,6 +74,10 @@ class MigrationAborted(LocalError):
 
 class MissingExtra(LocalError, ImportError):
     """An optional dependency is needed; the text names the extra to install."""
+
+
+class MalformedSnapshot(LocalError, ValueError):
+    """A snapshot cannot be read: another file, a damaged one, one of a later version, or over a named limit."""
 
 
 class ExpectationFailed(LocalError, AssertionError):
