@@ -147,9 +147,12 @@ class Place:
         member.changed.set()
         departure = member.session.departure
         if departure is not None and departure.is_leaving:
-            # What the client said on the other channels before it left counts as well. spice-gtk leaves them, or main
-            # after them, for the server to close.
-            if self.channel.type is ChannelType.MAIN or not member.session.has_channels_beside_main:
+            # What the client said on the other channels before it left counts as well. spice-gtk leaves these, or after
+            # a seamless migration main, for the server to close.
+            if departure.has_handed_over and not member.session.has_channels_beside_main:
+                for connection in list(member.connections):
+                    connection.close()
+            elif self.channel.type is ChannelType.MAIN:
                 for connection in list(member.connections):
                     connection.hear_out()
             if not member.connections:

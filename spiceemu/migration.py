@@ -154,6 +154,8 @@ class Departure:
         self.destination = destination
         self.scheme = scheme
         self.state = DepartureState.ASKED
+        self.has_handed_over = False
+        """Whether every channel's state is on its way."""
         match scheme:
             case MigrationScheme.SEAMLESS:
                 session.main.send(main.MigrateBeginSeamless(destination.info(), MIGRATION_VERSION))
@@ -209,6 +211,7 @@ class Departure:
         """Send every channel's state; the target must have the guest by now."""
         for channel in list(self.session.channels.values()):
             channel.hand_over()
+        self.has_handed_over = True
 
     def cancel(self) -> None:
         """Let the client stay, if it may still: one that was told to leave has left."""
