@@ -442,6 +442,22 @@ def test_what_is_no_state_at_all_is_refused(state: Any) -> None:
         give(Guest(), state)
 
 
+def test_a_guest_with_something_of_everything_becomes_the_same() -> None:
+    state = take(busy())
+    assert state["agent"]["offered"] == [1]
+    guest = Guest(sizes=SIZES)
+    give(guest, state)
+    assert take(guest) == state
+
+
+def test_a_surface_with_alpha_is_another_one() -> None:
+    source, target = Guest(), Guest()
+    source.displays[0].create_surface(2, 2, has_alpha=True)
+    target.displays[0].create_surface(2, 2)
+    give(target, take(source))
+    assert visible(target)["surfaces"] == visible(source)["surfaces"]
+
+
 def test_a_guest_of_all_kinds_of_cursors() -> None:
     for kind in CursorType:
         source, target = Guest(), Guest()
