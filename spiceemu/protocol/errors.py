@@ -7,6 +7,7 @@
     │   ├── InvalidValue             a value does not fit its field, option or limit
     │   ├── NotCompatible            the server's compat level or the link's capabilities forbid it
     │   ├── AddressUnavailable       an address or port cannot be listened on
+    │   ├── MalformedRecording       a file is no recording, or a damaged one
     │   ├── WrongState               the call is not possible now (not started, closed, already linked)
     │   ├── MissingExtra             an optional extra (``tls``, ``media``) is not installed
     │   └── ExpectationFailed        an awaited event did not come
@@ -55,6 +56,10 @@ class NotCompatible(LocalError):
 
 class AddressUnavailable(LocalError, OSError):
     """An address, port or socket file cannot be listened on."""
+
+
+class MalformedRecording(LocalError, ValueError):
+    """A file is no recording, one of another version, or damaged. The text names the file and where in it."""
 
 
 class WrongState(LocalError):
