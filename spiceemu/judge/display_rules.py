@@ -105,20 +105,20 @@ class DisplayRules(ChannelRules):
 
     def mode(self, message: display.Mode) -> Iterator[Breach]:
         """MODE makes the primary where there are no surfaces."""
-        yield from self._before_surfaces(message)
-        if self._surfaces.was_added(PRIMARY):
+        if self.level.has(Feature.SURFACES):
+            yield self._outdated(message)
+        elif self._surfaces.was_added(PRIMARY):
             yield Breach(message.spec.name, reason="comes while there is a screen, without display.Reset before it")
         self._create(PRIMARY)
 
     def reset(self, message: display.Reset) -> Iterator[Breach]:
         """RESET unmakes the primary where there are no surfaces."""
-        yield from self._before_surfaces(message)
+        if self.level.has(Feature.SURFACES):
+            yield self._outdated(message)
         self._surfaces.discard(PRIMARY)
 
-    def _before_surfaces(self, message: Message) -> Iterator[Breach]:
-        if self.level.has(Feature.SURFACES):
-            name = message.spec.name
-            yield Breach(name, reason=f"is no longer sent at level {self.level.name}, which has surfaces instead")
+    def _outdated(self, message: Message) -> Breach:
+        return Breach(message.spec.name, reason=f"is no longer sent at level {self.level.name}, which has surfaces")
 
     def surface_create(self, message: display.SurfaceCreate) -> Iterator[Breach]:
         """SURFACE_CREATE: once until SURFACE_DESTROY, the primary being 0."""

@@ -44,6 +44,7 @@ class MainRules(ChannelRules):
         arrives = scene.connection_id != 0
         self._arrival = Arrival.PARKED if arrives else Arrival.THERE
         self._agreed = False
+        self._spoke = False  # too early
         self._initialised = False
         self._attached = False
         self._begun = False  # a migration to another server
@@ -64,10 +65,9 @@ class MainRules(ChannelRules):
         if self._arrival is not Arrival.THERE:
             asked = self._arrival is Arrival.ASKED
             pings = isinstance(message, base.Ping) and self._arrival is Arrival.AGREED  # 0.15.1 does
-            if not ((answers and asked) or pings):
+            if not ((answers and asked) or pings or self._spoke):
+                self._spoke = True
                 yield Breach(name, reason=f"comes {_WAITING_FOR[self._arrival]}")
-                self._arrival = Arrival.THERE
-                self._initialised = True
         elif answers:
             yield Breach(name, reason="answers no main.MigrateDstDoSeamless")
         elif not self._initialised and not isinstance(message, main.Init):
@@ -129,7 +129,7 @@ class MainRules(ChannelRules):
 
     def _needs_agent(self, message: Message) -> Iterator[Breach]:
         if self._agent is False:
-            self._agent = None
+            self._agent = self._server_tokens = None
             yield Breach(message.spec.name, reason="comes while no agent is connected")
 
     def agent_starts(self, message: main.AgentStart) -> Iterator[Breach]:
@@ -155,6 +155,7 @@ class MainRules(ChannelRules):
     def _needs_any_agent(self, message: Message) -> Iterator[Breach]:
         if not self._ever_agent:
             self._ever_agent = True
+            self._client_tokens = None
             yield Breach(message.spec.name, reason="is sent though no agent was ever connected")
 
     # Migration, from here and to here

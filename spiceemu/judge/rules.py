@@ -94,11 +94,8 @@ class ChannelRules:
         self._unacknowledged += 1
         limit = UNACKNOWLEDGED_WINDOWS * self._window + 1
         if self._unacknowledged > limit:
-            self._unacknowledged = 0
-            yield Breach(
-                name,
-                reason=f"is one more than the {limit} messages a server sends unacknowledged (window {self._window})",
-            )
+            self._window = 0  # until the next SET_ACK, as it is said
+            yield Breach(name, reason=f"is one more than the {limit} messages a server sends unacknowledged")
 
     def _first_message(self, message: Message) -> Iterator[Breach]:
         if self.first is None or self.opened:
