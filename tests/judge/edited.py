@@ -41,9 +41,8 @@ class Edited:
         return part.data.startswith(b"REDQ")
 
     def number(self, part: Part) -> int:
-        return (MINI if self.mini(part.connection) else FULL).unpack_from(part.data)[
-            0 if self.mini(part.connection) else 1
-        ]
+        fields = MINI.unpack_from(part.data) if self.mini(part.connection) else FULL.unpack_from(part.data)[1:]
+        return int(fields[0])
 
     def body(self, at: int) -> bytes:
         part = self.parts[at]
