@@ -206,6 +206,11 @@ class Gate:
         if message.format == SurfaceFmt.FMT_8_A:
             yield from self.needs(f"format 8_A in {message.spec.name}", ALPHA_ONLY)
 
+    def begin_seamless(self, message: main.MigrateBeginSeamless) -> Iterator[Breach]:
+        """MIGRATE_BEGIN_SEAMLESS: the state that moves has the agent's tokens, so the client must know of these."""
+        need = Feature.AGENT_CONNECTED_TOKENS, MainCap.AGENT_CONNECTED_TOKENS
+        yield from self.needs(message.spec.name, need)
+
     def sound_mode(self, message: playback.Mode | record.Mode) -> Iterator[Breach]:
         """The codec of sound, either way."""
         caps: type[PlaybackCap | RecordCap] = PlaybackCap if isinstance(message, playback.Mode) else RecordCap
@@ -227,10 +232,6 @@ _NEEDS: Mapping[tuple[str, type[Message]], tuple[Need, ...]] = {
     (SERVER, base.MigrateData): SEAMLESS,
     (CLIENT, base.MigrateFlushMark): SEAMLESS,
     (CLIENT, base.MigrateData): SEAMLESS,
-    (SERVER, main.MigrateBeginSeamless): (
-        (Feature.AGENT_CONNECTED_TOKENS, MainCap.AGENT_CONNECTED_TOKENS),  # the target sends no AGENT_CONNECTED
-    ),
-    (SERVER, main.MigrateEnd): ((MAJOR2, MainCap.SEMI_SEAMLESS_MIGRATE),),  # the others get SWITCH_HOST
 }
 """What messages need in one direction, beside what their declarations say."""
 
@@ -255,6 +256,7 @@ _CONTENTS: dict[type[Message], Content] = {
     draw.DrawComposite: Gate.drawing,
     display.StreamCreate: Gate.stream_create,
     display.SurfaceCreate: Gate.surface_create,
+    main.MigrateBeginSeamless: Gate.begin_seamless,
     playback.Mode: Gate.sound_mode,
     record.Mode: Gate.sound_mode,
 }

@@ -104,7 +104,7 @@ class MigrateSwitchHost(Message):
     cert_subject_data: bytes | None = wire(Pointer(Blob("cert_subject_size")), default=None)
 
 
-@message(MAIN, server=112, client=109, feature=Feature.SEMI_SEAMLESS_MIGRATE)
+@message(MAIN, server=112, client=109, capability=MainCap.SEMI_SEAMLESS_MIGRATE, feature=Feature.SEMI_SEAMLESS_MIGRATE)
 class MigrateEnd(Message):
     """From the source: the guest has moved, follow it. To the target: here I am."""
 

@@ -181,6 +181,11 @@ def not_listed(edited: Edited) -> int:
     return edited.link("003", CLIENT)
 
 
+def more_channels(edited: Edited) -> bytes:
+    body = edited.body(edited.find("001", SERVER, 104))
+    return U32.pack(U32.unpack_from(body)[0] + 1) + body[4:] + bytes([77, 0])
+
+
 def mode_for_surface(edited: Edited) -> int:
     """As 0.4 would say it: MODE instead of SURFACE_CREATE."""
     return edited.replace(edited.find("conn-03-display0", SERVER, 314), 101, struct.pack("<3I", 800, 600, 32))
@@ -203,6 +208,12 @@ CASES = {
     "agent's data without agent": order(NOW, append("001", SERVER, 109, b"x"), "main.AgentData", "no agent"),
     "data for no agent": order(NOW, append("001", CLIENT, 107, b"x"), "main.AgentData", "no agent was ever"),
     "data without tokens": order(AGENT, too_many_agent_messages, "main.AgentData", "without a token of the server's"),
+    "data before its tokens": order(
+        AGENT,
+        before("conn-01-main0", SERVER, 109, b"x", 106, CLIENT),
+        "main.AgentData",
+        "without a token of the client's",
+    ),
     "end of no migration": order(NOW, append("001", SERVER, 112), "main.MigrateEnd", "without main.MigrateBegin"),
     "connected to no target": order(NOW, append("001", CLIENT, 102), "main.MigrateConnected", "without main.Mig"),
     "no target": order(NOW, append("001", CLIENT, 109), "main.MigrateEnd", "this server is not"),
@@ -295,6 +306,23 @@ CASES = {
     ),
     "list in full headers": order(
         FULL, append("conn-02-display0", SERVER, 8, b"\0\0"), "base.List", "mini headers only"
+    ),
+    "SWITCH_HOST in 0.6.4": Case(
+        OLDEST,
+        append("conn-01-main0", SERVER, 111, ZEROS[:20]),
+        Kind.MESSAGE,
+        "main.MigrateSwitchHost",
+        "is not sent at level 0.6.4",
+    ),
+    "MIGRATE in 0.8.3": Case(
+        OLD, append("conn-04-inputs0", SERVER, 1, ZEROS[:4]), Kind.MESSAGE, "base.Migrate", "needs SEAMLESS_MIGRATE"
+    ),
+    "a list of what no server has": Case(
+        NOW,
+        lambda edited: edited.replace(edited.find("001", SERVER, 104), 104, more_channels(edited)),
+        Kind.MESSAGE,
+        "channel 77:0 in main.ChannelsList",
+        "is of a type that no server has",
     ),
     "monitors in 0.8.3": Case(
         OLD,
