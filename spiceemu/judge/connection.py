@@ -56,7 +56,7 @@ class ConnectionJudge:
         self._offered = False
         self._stopped = False
         self._channel: ChannelType | None = None
-        self._session = SessionState(whole=False)
+        self._session = SessionState(whole=False, named=True)
         self._cutters: dict[str, FrameCutter] = {}
         self._gates: dict[str, Gate] = {}
         self._rules: ChannelRules | None = None

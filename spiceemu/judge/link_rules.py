@@ -16,6 +16,8 @@ from spiceemu.protocol.link import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
 from spiceemu.protocol.message import CLIENT, SERVER
 
 if TYPE_CHECKING:
+    from enum import IntEnum
+
     from spiceemu.protocol.level import Level
     from spiceemu.protocol.link_observer import LinkObserver
 
@@ -87,8 +89,8 @@ def common_of(level: Level) -> frozenset[int]:
     return advertised | {CommonCap.AUTH_SASL} if level.has(Feature.AUTH_SELECTION) else advertised
 
 
-def _capability(names: type[CommonCap] | type | None, number: int) -> str:
-    return next((member.name for member in names or () if member == number), f"bit {number}")  # type: ignore[union-attr]
+def _capability(names: type[IntEnum] | None, number: int) -> str:
+    return next((member.name for member in names or () if member == number), f"bit {number}")
 
 
 def _capability_fault(level: Level, name: str, words_before: int, number: int) -> LinkFault:

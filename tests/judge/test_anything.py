@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spiceemu.judge import memory
+from spiceemu.judge import memory, session
 from spiceemu.judge.connection import MAX_EARLY, ConnectionJudge
 from spiceemu.judge.finding import Finding, Kind
+from spiceemu.judge.session import Sessions, SessionState
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.level import LEVELS, level_of
 
@@ -24,7 +25,7 @@ SESSIONS = (
     "0.15.1/qemu__migration-semi-target",
     "old-peers/server-0.8__spicec-0.8__video-mjpeg",
 )
-SHORT = {session: [part for part in Edited(session).parts if len(part.data) < 4096] for session in SESSIONS}
+SHORT = {name: [part for part in Edited(name).parts if len(part.data) < 4096] for name in SESSIONS}
 
 SLOWEST = 5.0
 """Seconds for what takes hundredths."""
@@ -45,8 +46,8 @@ def test_any_bytes(level: object, pieces: list[tuple[bool, bytes]]) -> None:
 
 @settings(max_examples=60)
 @given(st.data(), levels, st.sampled_from(SESSIONS))
-def test_any_change_of_a_recording(data: st.DataObject, level: object, session: str) -> None:
-    parts = list(SHORT[session])
+def test_any_change_of_a_recording(data: st.DataObject, level: object, name: str) -> None:
+    parts = list(SHORT[name])
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(parts) - 1))
         match data.draw(st.sampled_from(["drop", "swap", "repeat", "bytes", "cut"])):
@@ -70,11 +71,11 @@ def test_any_change_of_a_recording(data: st.DataObject, level: object, session: 
     assert time.monotonic() - start < SLOWEST
 
 
-def linked(session: str, connection: str) -> tuple[StreamJudge, ConnectionJudge]:
+def linked(name: str, connection: str) -> tuple[StreamJudge, ConnectionJudge]:
     """A judge that has heard a connection's link."""
     judge = StreamJudge(level_of("0.15.1"))
     one = judge.connection(connection)
-    for part in Edited(session).parts:
+    for part in Edited(name).parts:
         if part.connection == connection and part.data.startswith(b"REDQ"):
             (one.client_data if part.direction == CLIENT else one.server_data)(part.data)
     return judge, one
@@ -95,6 +96,24 @@ def test_what_is_remembered_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
     assert 5 in ids  # what is gone is not remembered for ever either
     ids.clear()
     assert 5 not in ids
+
+
+def test_sessions_are_found_by_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = Sessions()
+    moved = sessions.of_main(7)  # the target of a migration
+    assert sessions.of_channel(7) is moved
+    assert sessions.of_channel(8) is None
+    new = sessions.of_main(0)
+    sessions.name(9, new)
+    assert sessions.of_channel(9) is new
+    assert sessions.of_channel(8) is None
+    sessions.of_main(0)  # of this one nobody knows the id
+    unknown = sessions.of_channel(8)
+    assert unknown is not None
+    assert not unknown.whole
+    monkeypatch.setattr(session, "MAX_SESSIONS", 3)
+    sessions.name(10, SessionState())
+    assert sessions.of_channel(7) is not moved  # forgotten
 
 
 def test_a_client_that_is_never_answered_is_dropped() -> None:
