@@ -43,8 +43,7 @@ from spiceemu.protocol.migrate_data import DisplayData, GlzEncDictRestoreData, S
 from spiceemu.protocol.types import ChannelWait, Head
 
 if TYPE_CHECKING:
-    from spiceemu.guest.display import Display
-    from spiceemu.guest.display import Head as GuestHead
+    from spiceemu.guest.display import Display, Head as GuestHead
     from spiceemu.protocol.link import Linked
 
 INIT_TIMEOUT = 30.0

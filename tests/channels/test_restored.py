@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spiceemu.channels import display as display_module
 from spiceemu.channels.display import MAX_QUEUED, DisplayChannel

@@ -7,8 +7,7 @@ notice what these scripts would do without each gate: the same scripts at a leve
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spiceemu.guest.display import Display
 from spiceemu.guest.machine import Guest

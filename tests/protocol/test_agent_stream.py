@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.protocol import agent
 from spiceemu.protocol.agent_enums import AgentCap, AgentType, ClipboardType, FileXferResult
