@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from spiceemu.guest import clipboard as clipboards
+from spiceemu.guest.observers import Observers
 from spiceemu.protocol import agent
 from spiceemu.protocol.agent_enums import AgentCap, ClipboardSelection, ClipboardType, FileXferResult, MonitorsFlags
 from spiceemu.protocol.agent_message import AgentMessage, ClipboardLayout
@@ -146,7 +147,7 @@ class Agent:
         self._send: Send | None = None
         self._serials: dict[int, int] = dict.fromkeys(ClipboardSelection, 0)  # what the next grab will have
         self._offered: set[int] = set()
-        self._observers: dict[object, Observer] = {}
+        self._observers: Observers[AgentEvent] = Observers()
         clipboard.subscribe(self._on_clipboard)
 
     @property
@@ -156,13 +157,7 @@ class Agent:
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call the observer with every event from now on, and return a callable that ends this."""
-        token = object()
-        self._observers[token] = observer
-
-        def unsubscribe() -> None:
-            self._observers.pop(token, None)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     def start(self, send: Send, *, keep_clipboards: bool = False) -> None:
         """A client talks to the agent from now on (AGENT_START).
@@ -318,8 +313,7 @@ class Agent:
             self._send(message)
 
     def _tell(self, event: AgentEvent) -> None:
-        for observer in tuple(self._observers.values()):
-            observer(event)
+        self._observers.tell(event)
 
 
 def _monitors(message: agent.MonitorsConfig) -> tuple[RequestedMonitor, ...]:
