@@ -439,6 +439,13 @@ def test_a_minor_that_promises_more() -> None:
     assert (finding.kind, finding.name, finding.connection, finding.offset) == (Kind.LINK, "minor 3", "002", 8)
 
 
+def test_a_client_may_send_messages_in_another_order_than_it_numbered_them() -> None:
+    edited = Edited(FULL)
+    at = edited.find("conn-01-main0", CLIENT, 3)
+    edited.parts[at] = edited.parts[at]._replace(data=struct.pack("<Q", 1 << 40) + edited.parts[at].data[8:])
+    assert judged(edited.parts, level_of("0.8.3")) == []
+
+
 def test_a_minor_that_promises_less() -> None:
     edited = Edited(NOW)
     edited.patch(edited.link("002", SERVER), 8, U32.pack(1))
