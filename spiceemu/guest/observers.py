@@ -14,6 +14,9 @@ class Observers(Generic[Told]):
     def __init__(self) -> None:
         self._known: dict[object, Callable[[Told], None]] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def add(self, observer: Callable[[Told], None]) -> Callable[[], None]:
         """Tell this one as well from now on; the callable that is returned ends it, and may be called again."""
         token = object()
