@@ -14,9 +14,10 @@ descriptor FD carries answers and events, one JSON object a line:
 
 Events are named as spice-gtk names its signals (gtk_native.SIGNALS, and the session's ``channel-new``,
 ``channel-destroy`` and ``disconnected``), with these besides: ``opened``, ``closed`` and ``error`` (a channel event,
-with its ``code``), ``monitors`` (heads changed), ``name`` and ``uuid`` (of the guest). An event of a channel carries
-``type`` and ``channel``, the channel's type name and id. A server that hangs up gives a ``closed`` for every channel;
-``disconnected`` follows only a client's own ``disconnect``. The end of standard input ends the client.
+with its ``code``), ``monitors`` (heads changed), ``name`` and ``uuid`` (of the guest), ``migration-state`` (none,
+switching, migrating or connecting). An event of a channel carries ``type`` and ``channel``, the channel's type name and
+id. A server that hangs up gives a ``closed`` for every channel; ``disconnected`` follows only a client's own
+``disconnect``. The end of standard input ends the client.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Client:
         self._watch(self.session, "disconnected", lambda _: self._emit("disconnected"))
         self._watch(self.session, "notify::name", lambda *_: self._emit("name", value=self._name()))
         self._watch(self.session, "notify::uuid", lambda *_: self._emit("uuid", value=self._uuid()))
+        self._watch(self.session, "notify::migration-state", self._migration_state)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -131,6 +133,9 @@ class Client:
     def _monitors(self, channel: Any, _property: Any) -> None:
         maximum = channel.get_property("monitors-max")
         self._emit("monitors", channel, maximum=maximum, heads=gtk_native.monitors(channel))
+
+    def _migration_state(self, *_: Any) -> None:
+        self._emit("migration-state", value=self.session.get_property("migration-state").value_nick)
 
     def _name(self) -> str | None:
         name: str | None = self.session.get_property("name")
