@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -85,23 +86,35 @@ async def check_life(client: GtkClient, session: Client, server: SpiceServer) ->
     await check_shown(client, session, server, "resized")
 
 
-class Recorded(NamedTuple):
-    """A migration whose target stands behind a recorder."""
+class Way(NamedTuple):
+    """A migration to a target behind a recorder."""
 
-    session: Client
+    moving: asyncio.Task[list[Moved]]
     recorder: Recorder
+
+    async def end(self, target: SpiceServer) -> Client:
+        """Let the client through to the target, and wait until it is there; its session."""
+        self.recorder.open.set()
+        (result,) = await self.moving
+        assert result.followed
+        return await whole(target)
 
 
 @contextlib.asynccontextmanager
-async def recorded_move(source: SpiceServer, target: SpiceServer, scheme: MigrationScheme) -> AsyncIterator[Recorded]:
-    """Move the only client to a target behind a recorder, of which the source knows no more than the port."""
-    (before,) = source.clients
+async def under_way(source: SpiceServer, target: SpiceServer, *, held: bool = True) -> AsyncIterator[Way]:
+    """Begin to move the only client to a target behind a recorder, of which the source knows no more than the port.
+
+    :param held: whether the recorder lets no connection through before ``recorder.open`` is set.
+    """
 
     async def deliver(snapshot: bytes) -> None:
         target.receive_guest(snapshot)
 
-    async with recording(target.port or 0) as recorder:
+    async with recording(target.port or 0, held=held) as recorder:
         target.expect_guest()
-        result = await source.migrate_to(Destination("127.0.0.1", recorder.port), deliver=deliver)
-        assert result == [Moved(before.session_id, scheme, followed=True)]
-        yield Recorded(await whole(target), recorder)
+        moving = asyncio.create_task(source.migrate_to(Destination("127.0.0.1", recorder.port), deliver=deliver))
+        try:
+            yield Way(moving, recorder)
+        finally:
+            moving.cancel()
+            await asyncio.wait([moving])

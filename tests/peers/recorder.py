@@ -17,11 +17,17 @@ Piece = tuple[str, bytes]
 
 
 class Recorder:
-    """Listens on ``port`` of 127.0.0.1; ``connections`` holds each connection's pieces in the order they passed."""
+    """Listens on ``port`` of 127.0.0.1; ``connections`` holds each connection's pieces in the order they passed.
+
+    :ivar open: whether connections are let through to the server; until then it is as slow as can be.
+    :ivar asked: set by the first connection.
+    """
 
     def __init__(self, target: int) -> None:
         self.connections: list[list[Piece]] = []
         self.port = 0
+        self.open = asyncio.Event()
+        self.asked = asyncio.Event()
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -32,6 +38,8 @@ class Recorder:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pieces: list[Piece] = []
         self.connections.append(pieces)
+        self.asked.set()
+        await self.open.wait()
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
@@ -61,9 +69,11 @@ class Recorder:
 
 
 @contextlib.asynccontextmanager
-async def recording(target: int) -> AsyncIterator[Recorder]:
-    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts."""
+async def recording(target: int, *, held: bool = False) -> AsyncIterator[Recorder]:
+    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts; if held, once ``open`` is set."""
     recorder = Recorder(target)
+    if not held:
+        recorder.open.set()
     server = await asyncio.start_server(recorder._accept, "127.0.0.1", 0)
     recorder.port = server.sockets[0].getsockname()[1]
     try:
