@@ -13,8 +13,9 @@ from spiceemu.moving import Moved
 from spiceemu.protocol.level import MigrationScheme
 
 from .clients import GtkClient
-from .emulator import StartClient, check_pixels, draw_everything, in_step, whole
+from .emulator import CHANNELS, StartClient, check_pixels, draw_everything, in_step, whole
 from .recorder import Recorder, recording
+from .waiting import eventually
 
 SWITCH_HOST, SEMI, SEAMLESS = MigrationScheme.SWITCH_HOST, MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS
 
@@ -26,6 +27,9 @@ PAIRS = {SWITCH_HOST: ("0.8", "0.15"), SEMI: ("0.10", "0.15"), SEAMLESS: ("0.15"
 WARNINGS_OF_A_SWITCH = (
     r"GSpice-WARNING: .*:spice_session_channel_new: runtime check failed: \(s->playback_channel == NULL\)",
 )
+
+#: The same, where a client can get back by the same scheme from servers that know nothing of each other.
+TWINS = {SWITCH_HOST: "0.8", SEMI: "0.10", SEAMLESS: "0.15"}
 
 SIZE, OTHER_SIZE = (640, 480), (800, 600)
 
@@ -63,13 +67,26 @@ async def check_shown(client: GtkClient, session: Client, server: SpiceServer, w
         check_pixels(await client.screenshot(channel=display.id), display, f"{what} display {display.id}")
 
 
-async def moved(source: SpiceServer, target: SpiceServer, scheme: MigrationScheme, **options: Any) -> Client:
+async def all_open(client: GtkClient) -> None:
+    """Wait until a client knows that all its channels are open."""
+
+    async def look() -> bool:
+        return len((await client.command("state"))["channels"]) == len(CHANNELS)
+
+    await eventually(look, lambda: "all channels open")
+
+
+async def moved(
+    client: GtkClient, source: SpiceServer, target: SpiceServer, scheme: MigrationScheme, **options: Any
+) -> Client:
     """Move the only client, by this scheme; its session at the target, once it has all its channels."""
     (before,) = source.clients
     assert await source.migrate_to(target, **options) == [Moved(before.session_id, scheme, followed=True)]
     assert not before.connected
     assert source.clients == []
-    return await whole(target)
+    after = await whole(target)
+    await all_open(client)
+    return after
 
 
 async def check_life(client: GtkClient, session: Client, server: SpiceServer) -> None:
@@ -92,12 +109,24 @@ class Way(NamedTuple):
     moving: asyncio.Task[list[Moved]]
     recorder: Recorder
 
-    async def end(self, target: SpiceServer) -> Client:
+    async def end(self, client: GtkClient, target: SpiceServer) -> Client:
         """Let the client through to the target, and wait until it is there; its session."""
         self.recorder.open.set()
         (result,) = await self.moving
         assert result.followed
-        return await whole(target)
+        after = await whole(target)
+        await all_open(client)
+        return after
+
+
+async def send_to(source: SpiceServer, target: SpiceServer, port: int) -> list[Moved]:
+    """Move the clients to a target behind another port, of which the source knows no more than that."""
+
+    async def deliver(snapshot: bytes) -> None:
+        target.receive_guest(snapshot)
+
+    target.expect_guest()
+    return await source.migrate_to(Destination("127.0.0.1", port), deliver=deliver)
 
 
 @contextlib.asynccontextmanager
@@ -106,13 +135,8 @@ async def under_way(source: SpiceServer, target: SpiceServer, *, held: bool = Tr
 
     :param held: whether the recorder lets no connection through before ``recorder.open`` is set.
     """
-
-    async def deliver(snapshot: bytes) -> None:
-        target.receive_guest(snapshot)
-
     async with recording(target.port or 0, held=held) as recorder:
-        target.expect_guest()
-        moving = asyncio.create_task(source.migrate_to(Destination("127.0.0.1", recorder.port), deliver=deliver))
+        moving = asyncio.create_task(send_to(source, target, recorder.port))
         try:
             yield Way(moving, recorder)
         finally:

@@ -21,6 +21,7 @@ class Recorder:
 
     :ivar open: whether connections are let through to the server; until then it is as slow as can be.
     :ivar asked: set by the first connection.
+    :ivar flows: by side, whether what it sends is passed on.
     """
 
     def __init__(self, target: int) -> None:
@@ -28,6 +29,9 @@ class Recorder:
         self.port = 0
         self.open = asyncio.Event()
         self.asked = asyncio.Event()
+        self.flows = {CLIENT: asyncio.Event(), SERVER: asyncio.Event()}
+        for flow in self.flows.values():
+            flow.set()
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,15 +51,18 @@ class Recorder:
             writer.close()
             return
         await asyncio.gather(
-            self._pass(CLIENT, pieces, reader, server_writer), self._pass(SERVER, pieces, server_reader, writer)
+            self._pass(CLIENT, pieces, reader, server_writer),
+            self._pass(SERVER, pieces, server_reader, writer),
         )
 
-    @staticmethod
-    async def _pass(side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         # A side that goes away ends the other's connection as well, and that is all a relay has to do about it.
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(READ_SIZE):
+                    await self.flows[side].wait()
                     pieces.append((side, data))
                     writer.write(data)
                     await writer.drain()

@@ -63,7 +63,7 @@ async def drawn_at_target(
         draw_known(shown, surface, 10)
         await check_shown(client, before, one)
         async with under_way(one, other, held=False) as way:
-            after = await way.end(other)
+            after = await way.end(client, other)
             assert way.moving.result() == [Moved(before.session_id, scheme, followed=True)]
             await check_shown(client, after, other, "moved")
             for y in (100, 200):
@@ -162,7 +162,7 @@ async def test_the_cursor(gtk_client: StartClient, scheme: MigrationScheme) -> N
         assert last_cursor(client) == rgba_of(HAND)
         other.guest.cursor.hide()
         await client.event("cursor-hide")
-        after = await moved(other, one, scheme)
+        after = await moved(client, other, one, scheme)
         await in_step(client, after)
         assert [event["event"] for event in client.events if event["event"] in ("cursor-set", "cursor-hide")][-1] == (
             "cursor-hide"
@@ -180,7 +180,7 @@ async def test_two_heads(gtk_client: StartClient, scheme: MigrationScheme) -> No
         await check_shown(client, before, one)
         heads = await client.command("monitors")
         assert [(head["id"], head["x"], head["width"]) for head in heads] == [(0, 0, 500), (1, 500, 300)]
-        after = await moved(one, other, scheme)
+        after = await moved(client, one, other, scheme)
         await check_shown(client, after, other)
         assert await client.command("monitors") == heads
         other.guest.set_heads(0, [Head(0, 0, 0, 300, 400), Head(1, 300, 0, 300, 200)])
@@ -251,7 +251,7 @@ async def test_while_the_client_links_the_target_the_source_goes_on(
                 await check_life(client, before, one)
             one.displays[0].resize(333, 222)
             draw_everything(one.displays[0], 9)
-            after = await way.end(other)
+            after = await way.end(client, other)
             await check_shown(client, after, other)
             assert (other.displays[0].width, other.displays[0].height) == (333, 222)
             await check_life(client, after, other)

@@ -80,7 +80,7 @@ async def test_cell(gtk_client: StartClient, source: str, target: str, how: str)
             await check_life(client, before, one)
             return
         picture = picture_of(one.displays[0])
-        after = await moved(one, other, SCHEMES[how])
+        after = await moved(client, one, other, SCHEMES[how])
         assert (after.session_id == before.session_id) is (how != "host")
         assert picture_of(other.displays[0]) == picture
         await check_shown(client, after, other, "moved")
@@ -98,7 +98,7 @@ async def test_an_offscreen_surface(gtk_client: StartClient, source: str, target
             await one.migrate_to(other)
         assert list(display.surfaces) == [0, surface]
         await check_life(client, before, one)
-        after = await moved(one, other, SWITCH_HOST, retreat=True)
+        after = await moved(client, one, other, SWITCH_HOST, retreat=True)
         assert [list(each.displays[0].surfaces) for each in (one, other)] == [[0], [0]]
         await check_shown(client, after, other)
         await check_life(client, after, other)
@@ -117,7 +117,7 @@ async def test_a_second_head(gtk_client: StartClient, source: str, target: str) 
         assert list(display.heads) == heads
         await check_shown(client, before, one)
         how = {(each, to): way for each, to, way in CELLS}[source, target]
-        after = await moved(one, other, SCHEMES[how], retreat=True)
+        after = await moved(client, one, other, SCHEMES[how], retreat=True)
         assert list(other.displays[0].heads) == [Head(0, 0, 0, 400, 300)]
         await check_shown(client, after, other)
         await check_life(client, after, other)
@@ -145,7 +145,7 @@ async def test_what_the_source_does_not_show_is_no_reason(gtk_client: StartClien
         client = await gtk_client(port=one.port)
         await whole(one)
         await client.ready()
-        after = await moved(one, other, SWITCH_HOST)
+        after = await moved(client, one, other, SWITCH_HOST)
         (display,) = other.displays
         assert (len(display.heads), len(display.surfaces)) == (2, 2)
         await after.synced()
@@ -163,7 +163,9 @@ async def test_remote_viewer(remote_viewer: StartViewer, source: str, target: st
         await whole(one)
         how = {(each, to): way for each, to, way in CELLS}[source, target]
         viewer.expected_warnings += WARNINGS_OF_A_SWITCH if how == "host" else ()
-        after = await moved(one, other, SCHEMES[how])
+        (result,) = await one.migrate_to(other)
+        assert (result.scheme, result.followed) == (SCHEMES[how], True)
+        after = await whole(other)
         await viewer.shows(picture_of(other.displays[0]))
         draw_everything(other.displays[0], 2)
         await viewer.shows(picture_of(other.displays[0]))
