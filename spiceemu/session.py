@@ -296,13 +296,13 @@ class Session:
     def resume(self) -> None:
         """Go on where the client was on another server."""
         carried = self.carried
-        if carried is None:
-            return
-        self.mouse_mode = MouseMode(carried["mouse_mode"])
-        if self.guest.agent is not None and carried["agent"] is not None:
-            self.main.restore_agent(carried["agent"])
-            self.guest.agent.resume(self._send_agent)
-            self.guest.agent_client = self
+        if carried is not None:
+            self.mouse_mode = MouseMode(carried["mouse_mode"])
+            if self.guest.agent is not None and carried["agent"] is not None:
+                self.main.restore_agent(carried["agent"])
+                self.guest.agent.resume(self._send_agent)
+                self.guest.agent_client = self
+        self.main.return_tokens()
 
     def state(self, now: float) -> dict[str, Any]:
         """What a target of our own should know of a client that comes seamlessly, beyond MIGRATE_DATA."""
