@@ -80,6 +80,8 @@ class MainChannel(Channel):
         self._granted = AgentTokens()
         self.agent_started = False
         """Whether the client talks to the agent."""
+        self.mouse_mode_due = False
+        """Whether the mouse mode has changed too late to be told here."""
         self.attached = False
         """Whether the client has asked for the list of channels."""
         self.frozen = linked.resumed
@@ -120,7 +122,8 @@ class MainChannel(Channel):
         self.send(base.Notify(int(now * NANOSECONDS), severity, NotifyVisibility.HIGH, 0, encoded, trailing=b"\0"))
 
     def set_mouse_mode(self, supported: int, current: int) -> None:
-        """Tell who moves the pointer from now on."""
+        """Tell who moves the pointer from now on; a client that moves hears it from the other server."""
+        self.mouse_mode_due = self.frozen
         self.send(main.MouseMode(supported, current))
 
     def set_multi_media_time(self, milliseconds: int) -> None:
