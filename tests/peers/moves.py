@@ -142,3 +142,9 @@ async def under_way(source: SpiceServer, target: SpiceServer, *, held: bool = Tr
         finally:
             moving.cancel()
             await asyncio.wait([moving])
+
+
+async def is_leaving(session: Client) -> bool:
+    """Whether the source has told a client to go."""
+    departure = session.session.departure
+    return departure is not None and departure.is_leaving

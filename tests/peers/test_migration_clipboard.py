@@ -15,7 +15,7 @@ from spiceemu.protocol.level import MigrationScheme
 
 from .clients import GtkClient
 from .emulator import StartClient, whole
-from .moves import PAIRS, SEAMLESS, SEMI, SWITCH_HOST, moved, two_servers, under_way
+from .moves import PAIRS, SEAMLESS, SEMI, SWITCH_HOST, is_leaving, moved, two_servers, under_way
 from .recorder import CLIENT, SERVER, recording
 from .waiting import eventually
 
@@ -161,11 +161,6 @@ async def test_under_way_from_the_guest(gtk_client: StartClient) -> None:
         assert base64.b64decode(event["data"]).decode() == LONG
     texts = [event for event in client.events if event["event"] == "main-clipboard-selection"]
     assert len(texts) == 1
-
-
-async def is_leaving(session: Client) -> bool:
-    departure = session.session.departure
-    return departure is not None and departure.is_leaving
 
 
 async def test_semi_seamless_asks_again_for_what_was_lost_under_way(gtk_client: StartClient) -> None:
