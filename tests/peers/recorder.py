@@ -43,17 +43,17 @@ class Recorder:
         pieces: list[Piece] = []
         self.connections.append(pieces)
         self.asked.set()
-        await self.open.wait()
         try:
+            await self.open.wait()
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            await asyncio.gather(
+                self._pass(CLIENT, pieces, reader, server_writer),
+                self._pass(SERVER, pieces, server_reader, writer),
+            )
         except OSError:
-            # The client then sees what it would see without us: a connection that ends.
+            pass  # the client then sees what it would see without us: a connection that ends
+        finally:
             writer.close()
-            return
-        await asyncio.gather(
-            self._pass(CLIENT, pieces, reader, server_writer),
-            self._pass(SERVER, pieces, server_reader, writer),
-        )
 
     async def _pass(
         self, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
