@@ -143,6 +143,10 @@ class Clipboard:
         """What a clipboard's content can be had as (:class:`~spiceemu.protocol.agent_enums.ClipboardType`)."""
         return self._content(selection).types
 
+    def is_wanted(self, selection: int) -> bool:
+        """Whether the client was asked for its text and has not answered."""
+        return self._content(selection).wanted
+
     def set_text(self, text: str, selection: int = CLIPBOARD) -> None:
         """Copy text in the guest.
 
