@@ -38,6 +38,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.channels import events
+from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.migration import MigrationAnswer, ParkedChannel
 from spiceemu.protocol import main
 from spiceemu.protocol.capabilities import MainCap
@@ -195,7 +196,11 @@ class Departure:
         self.state = DepartureState.LEAVING
         match self.scheme:
             case MigrationScheme.SEAMLESS:
-                for channel in list(self.session.channels.values()):
+                channels = list(self.session.channels.values())
+                displays = [channel for channel in channels if isinstance(channel, DisplayChannel)]
+                for speaker in displays[:1]:
+                    speaker.freezes_cache = True
+                for channel in channels:
                     channel.freeze()
             case MigrationScheme.SEMI_SEAMLESS:
                 self.session.main.send(main.MigrateEnd())

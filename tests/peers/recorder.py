@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 READ_SIZE = 1 << 16
@@ -15,14 +15,18 @@ CLIENT, SERVER = "client", "server"
 #: Who sent it, and the bytes.
 Piece = tuple[str, bytes]
 
+#: What becomes of a piece on its way.
+Change = Callable[[str, bytes], bytes]
+
 
 class Recorder:
     """Listens on ``port`` of 127.0.0.1; ``connections`` holds each connection's pieces in the order they passed."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, change: Change = lambda _, data: data) -> None:
         self.connections: list[list[Piece]] = []
         self.port = 0
         self._target = target
+        self._change = change
         self._tasks: set[asyncio.Task[None]] = set()
 
     def sent_by(self, side: str, connection: int = 0) -> bytes:
@@ -42,12 +46,14 @@ class Recorder:
             self._pass(CLIENT, pieces, reader, server_writer), self._pass(SERVER, pieces, server_reader, writer)
         )
 
-    @staticmethod
-    async def _pass(side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         # A side that goes away ends the other's connection as well, and that is all a relay has to do about it.
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(READ_SIZE):
+                    data = self._change(side, data)
                     pieces.append((side, data))
                     writer.write(data)
                     await writer.drain()
@@ -61,9 +67,9 @@ class Recorder:
 
 
 @contextlib.asynccontextmanager
-async def recording(target: int) -> AsyncIterator[Recorder]:
-    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts."""
-    recorder = Recorder(target)
+async def recording(target: int, change: Change = lambda _, data: data) -> AsyncIterator[Recorder]:
+    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts, and change what passes, if asked to."""
+    recorder = Recorder(target, change)
     server = await asyncio.start_server(recorder._accept, "127.0.0.1", 0)
     recorder.port = server.sockets[0].getsockname()[1]
     try:
