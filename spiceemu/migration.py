@@ -316,10 +316,10 @@ def on_followed(session: Session, _event: ClientFollowed, now: float) -> Iterabl
     return session.begin_arrival(now)
 
 
-def on_restored(session: Session, _event: Restored, _now: float) -> Iterable[Event]:
+def on_restored(session: Session, _event: Restored, now: float) -> Iterable[Event]:
     """A channel goes on; with the main channel, the session does."""
     arrival = session.arrival
     if arrival is not None and arrival.state is ArrivalState.RESUMING and not session.main.awaits_data:
         arrival.state = ArrivalState.BEGUN
-        session.resume()
+        session.resume(now)
         yield events.ClientArrived(SEAMLESS)

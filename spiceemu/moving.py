@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.channels import events
+from spiceemu.guest.state import check, take
 from spiceemu.listeners import WILDCARDS
 from spiceemu.migration import Departure, DepartureState, Destination, choose_scheme
 from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.errors import NotCompatible, WrongState
+from spiceemu.protocol.errors import InvalidValue, NotCompatible, WrongState
 from spiceemu.protocol.level import MigrationScheme
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ class Moved(NamedTuple):
     followed: bool
 
 
-def destination_of(target: SpiceServer | Destination, cert_subject: str) -> Destination:
+def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_subject: str) -> Destination:
     """Where clients are sent.
 
     :raises InvalidValue: they cannot be sent there.
     """
+    if target is source:
+        raise InvalidValue("a server cannot be the target of its own migration")
     if isinstance(target, Destination):
         destination = target
     else:
@@ -110,7 +113,7 @@ class Move:
     ) -> None:
         self.source = source
         self.target = None if isinstance(target, Destination) else target
-        self.destination = destination_of(target, cert_subject)
+        self.destination = destination_of(source, target, cert_subject)
         self.deliver = deliver
         self.members: list[Member] = []
 
@@ -121,10 +124,16 @@ class Move:
         """
         members = self.members = list(self.source.members)
         await asyncio.gather(*map(_arrived, members))
+        for member in members:
+            if member.session.is_arriving:
+                member.disconnect("it was on its way here still when the guest went on")
         members[:] = [member for member in members if not member.ended]
         level = self.target.level if self.target else None
         if self.target is not None:
             check_features(self.source, self.target, retreat=retreat)
+            check(self.target.guest, take(self.source.guest))
+            if len(members) > 1 and not self.target.shared:
+                raise InvalidValue(f"the target takes one client at once, and there are {len(members)}")
         alone = len(members) == 1
         schemes = [choose_scheme(self.source.level, level, each.session.main, alone=alone) for each in members]
         if self.target is not None:
@@ -148,7 +157,12 @@ class Move:
             member.post(events.MigrationFailed(text))
 
     async def _leave(self) -> list[Moved]:
-        """Stop the guest, hear the clients' last words, hand over."""
+        """Stop the guest, hear the clients' last words, hand over.
+
+        :raises WrongState: the target listens no more.
+        """
+        if self.target is not None and not self.target.listening:
+            raise WrongState("the target of the migration was closed before the guest had gone there")
         staying = [member for member in self.members if not member.ended]
         for member in staying:
             _departure(member).leave()
@@ -187,10 +201,16 @@ class Move:
     def _stay(self) -> None:
         """It comes to nothing: the clients stay, if they may."""
         for member in self.members:
-            if not member.ended and member.session.departure is not None:
-                member.session.departure.cancel()
-                member.session.departure = None
-                member.post(events.MigrationFailed("the migration was cancelled"))
+            departure = member.session.departure
+            if member.ended or departure is None:
+                continue
+            left = departure.is_leaving
+            text = "the migration was cancelled" + (" after the client was told to leave" if left else "")
+            departure.cancel()
+            member.session.departure = None
+            member.post(events.MigrationFailed(text))
+            if left:
+                member.disconnect(text)  # it has nothing to stay with: its channels are frozen, or it is gone already
         if self.target is not None:
             self.target.let_go()
 

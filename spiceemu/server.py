@@ -45,6 +45,9 @@ DEFAULT_SIZE = (1024, 768)
 MAX_DISPLAYS = 256
 """Displays of a server: a channel's id has eight bits."""
 
+MAX_TITLE = 1 << 16
+"""Longest name of a guest in bytes of UTF-8."""
+
 TICK = 0.5
 """Seconds between looks at the channels' deadlines."""
 
@@ -372,12 +375,19 @@ class SpiceServer:
         """A server that has the guest of another one; options are those of the class.
 
         :raises MalformedSnapshot: it is none.
+        :raises InvalidValue: there is no such guest, or the options do not fit it.
         """
+        from spiceemu.protocol.plain import Plain
         from spiceemu.snapshot import load
 
-        state = load(snapshot)
-        sizes = [(each["width"], each["height"]) for each in state["guest"]["displays"]]
-        made = cls(**{"displays": sizes, **options})
+        guest = Plain(load(snapshot)).field("guest")
+        displays = guest.field("displays").elements(MAX_DISPLAYS, least=1)
+        found = {
+            "displays": [DEFAULT_SIZE] * len(displays),
+            "title": guest.field("name").text(MAX_TITLE),
+            "agent": guest.field("agent").value is not None,
+        }
+        made = cls(**{**found, **options})
         made.receive_guest(snapshot)
         return made
 
@@ -391,12 +401,14 @@ class SpiceServer:
         :raises MalformedSnapshot: it is none.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
+        from spiceemu.carried import read_sessions
         from spiceemu.guest.state import give
+        from spiceemu.protocol.plain import Plain
         from spiceemu.snapshot import load
 
-        state = load(snapshot)
-        give(self.guest, state["guest"])
-        carried = {int(name, 16): session for name, session in state["sessions"].items()}
+        guest, sessions = Plain(load(snapshot)).fields("guest", "sessions")
+        carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions)}
+        give(self.guest, guest.value)
         for session_id, member in self._members.items():
             if session_id in carried:
                 member.session.carry(carried.pop(session_id))

@@ -17,7 +17,14 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.encoding import Compression
 from spiceemu.channels.inputs import InputsChannel, Scancodes
 from spiceemu.channels.main import AgentReceived, Introduction, MainChannel
-from spiceemu.channels.migration import ClientFollowed, MigrationAnswered, ParkedChannel, Restored, SeamlessAsked
+from spiceemu.channels.migration import (
+    ClientFollowed,
+    MigrationAnswered,
+    ParkedChannel,
+    ParkedFault,
+    Restored,
+    SeamlessAsked,
+)
 from spiceemu.channels.sound import PlaybackChannel, RecordChannel
 from spiceemu.channels.view import window_of
 from spiceemu.guest import agent as guest_agent
@@ -28,8 +35,8 @@ from spiceemu.migration import ArrivalState, on_answered, on_followed, on_restor
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MouseMode
-from spiceemu.protocol.errors import InvalidValue, UnknownMessage, WrongState
-from spiceemu.protocol.level import CURRENT
+from spiceemu.protocol.errors import InvalidValue, RemoteError, UnknownMessage, WrongState
+from spiceemu.protocol.level import CURRENT, MigrationScheme
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
@@ -270,7 +277,7 @@ class Session:
         if arrival is None or not arrival.is_due:
             return
         arrival.state = ArrivalState.BEGUN
-        self.main.introduce(self._introduction(now), now)
+        self.main.introduce(self._introduction(now), now, anew=arrival.scheme is MigrationScheme.SWITCH_HOST)
         yield events.ClientArrived(arrival.scheme)
         yield from self.open_parked(now)
 
@@ -279,8 +286,11 @@ class Session:
         assert self.arrival is not None
         for parked in self.arrival.take_parked():
             channel = self.open(parked.linked, parked.wake, now)
-            if parked.said:
+            assert not isinstance(channel, ParkedChannel)
+            try:
                 yield from self.receive(channel, bytes(parked.said), now)
+            except RemoteError as error:
+                yield ParkedFault(channel, error)
             parked.wake()
 
     def carry(self, state: Mapping[str, Any]) -> None:
@@ -293,10 +303,15 @@ class Session:
             if self.carried is not None and isinstance(channel, DisplayChannel) and channel.awaits_data:
                 channel.carried = self.carried["displays"].get(str(channel.id))
 
-    def resume(self) -> None:
+    def resume(self, now: float) -> None:
         """Go on where the client was on another server."""
         carried = self.carried
+        if carried is not None:
+            self._began = now - carried["multi_media_time"] / 1000
+        self.main.set_multi_media_time(self.multi_media_time(now))
         if carried is None:
+            # What the client has said to another server's agent is not known to ours: they begin anew.
+            self.main.renew_agent(present=self.guest.agent is not None)
             return
         self.mouse_mode = MouseMode(carried["mouse_mode"])
         if self.guest.agent is not None and carried["agent"] is not None:

@@ -86,8 +86,8 @@ class MainChannel(Channel):
         if not linked.resumed:
             self.introduce(intro, now)
 
-    def introduce(self, intro: Introduction, now: float) -> None:
-        """Begin the session."""
+    def introduce(self, intro: Introduction, now: float, *, anew: bool = True) -> None:
+        """Begin the session; to a client that has brought it from another server, INIT says all."""
         self._intro = intro
         self._agent_connected = intro.agent_connected
         self.frozen = self.awaits_data = False
@@ -103,6 +103,8 @@ class MainChannel(Channel):
                 ram_hint=RAM_HINT,
             )
         )
+        if not anew:
+            return
         if MainCap.NAME_AND_UUID in self.client_capabilities:
             if intro.name:
                 self.send(main.Name(intro.name.encode() + b"\0"))
@@ -160,14 +162,22 @@ class MainChannel(Channel):
         return MainData(agent_base=device, client_agent_started=self.agent_started).build()
 
     def restore(self, data: bytes, _now: float) -> Iterable[Event]:
-        """Go on with the tokens of before; the multimedia clock of this server is told."""
+        """Go on with the tokens of before."""
         state = MainData.parse(data)
         self.frozen = False
         self.attached = True
         self.agent_started = bool(state.client_agent_started)
+        self._agent_connected = bool(state.agent_base.connected)
         self._granted = AgentTokens(state.agent_base.num_client_tokens)
         self._agent_writer.reset(state.agent_base.num_send_tokens)
         return (Restored(),)
+
+    def renew_agent(self, *, present: bool) -> None:
+        """Tell that an agent that the client knew has gone, and that this guest's has come."""
+        if self._agent_connected:
+            self.agent_disconnected()
+        if present:
+            self.agent_connected()
 
     def agent_state(self) -> dict[str, Any]:
         """What of the agent's messages has come or gone in part, for a target of our own."""
