@@ -303,6 +303,7 @@ def on_seamless_asked(session: Session, event: SeamlessAsked, now: float) -> Ite
     if able:
         arrival.state = ArrivalState.RESUMING
         session.main.send_frozen(main.MigrateDstSeamlessAck())
+        session.main.awaits_data = True
         yield from session.open_parked(now)
     else:
         session.main.send_frozen(main.MigrateDstSeamlessNack())

@@ -337,6 +337,8 @@ class Session:
         :raises RemoteError: the client broke the protocol; the channel must be closed.
         """
         for event in channel.receive_data(data, now):
+            if self.is_arriving and channel.type is ChannelType.MAIN and type(event) not in _OF_ARRIVALS:
+                continue  # as spice-server, to which nothing counts before the session has begun
             reaction = _REACTIONS.get(type(event))
             if reaction is None:
                 yield event
@@ -437,6 +439,9 @@ class Session:
                 text = self.guest.clipboard.text_of(selection)
                 self._agent_news.append(events.ClipboardText(text or "", selection))
 
+
+_OF_ARRIVALS = SeamlessAsked, ClientFollowed, Restored
+"""All that counts on the main channel of a session that has not begun."""
 
 _REACTIONS: Mapping[type[events.Event], Reaction] = {
     MigrationAnswered: on_answered,

@@ -83,6 +83,7 @@ class MainChannel(Channel):
         self.attached = False
         """Whether the client has asked for the list of channels."""
         self.frozen = linked.resumed
+        self.awaits_data = False  # before the client has asked for it, and was told that it may
         if not linked.resumed:
             self.introduce(intro, now)
 
