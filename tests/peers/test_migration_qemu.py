@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,8 +15,9 @@ from spiceemu.protocol import base, display, main
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.level import MigrationScheme
 
-from .clients import GtkClient
+from .clients import CommandFailed, GtkClient
 from .emulator import CHANNELS, StartClient, draw_everything, picture_of, sent_messages, whole
+from .picture import Picture
 from .qemu import Qemu, running_qemu
 from .recorder import CLIENT, recording
 from .waiting import eventually
@@ -36,17 +37,31 @@ def target() -> Iterator[Qemu]:
         yield server
 
 
-async def goes_to_qemu(client: GtkClient, target: Qemu) -> None:
-    """Wait until a client shows QEMU's screen, type there, and see that it is the screen it shows still."""
+async def shows(client: GtkClient, wanted: Callable[[], Picture]) -> None:
+    """Wait until a client shows a picture; on its way between servers it may have none at all."""
+    seen: list[str] = [""]
 
     async def look() -> bool:
-        return ["display", 0] in (await client.command("state"))["channels"]
+        try:
+            seen[:] = [(await client.screenshot()).difference(wanted())]
+        except CommandFailed as error:
+            seen[:] = [str(error)]
+        return not seen[0]
 
-    await eventually(look, lambda: f"no display channel: {client.events[-20:]}")
-    await client.shows(target.picture())
+    await eventually(look, lambda: f"the other server's picture, but {seen[0]}")
+
+
+async def goes_to_qemu(client: GtkClient, target: Qemu) -> None:
+    """Wait until a client shows QEMU's screen, type there, and see that it is the screen it shows still."""
+    await shows(client, target.picture)
+    await eventually(lambda: has_inputs(client), lambda: "no inputs channel")
     await client.type(H, I)
     await target.has_typed(b"hi")
-    await client.shows(target.picture())
+    await shows(client, target.picture)
+
+
+async def has_inputs(client: GtkClient) -> bool:
+    return ["inputs", 0] in (await client.command("state"))["channels"]
 
 
 async def drawn_since(client: GtkClient, seen: int) -> None:
@@ -142,10 +157,11 @@ def send_guest_away(source: Qemu) -> None:
 
 async def arrives(client: GtkClient, server: SpiceServer, session: Client) -> None:
     """See that a client shows our screen, that what is drawn reaches it, and what is typed us."""
-    await client.shows(picture_of(server.displays[0]))
+    await shows(client, lambda: picture_of(server.displays[0]))
     draw_everything(server.displays[0], seed=2)
     await session.synced()
     await client.shows(picture_of(server.displays[0]))
+    await eventually(lambda: has_inputs(client), lambda: "no inputs channel")
     await client.command("key_down", scancode=H)
     await session.expect(KeyDown(H))
     await client.command("key_up", scancode=H)
