@@ -161,6 +161,7 @@ class Place:
                 for connection in list(member.connections):
                     connection.hear_out()
             if not member.connections:
-                member.end(f"it went on at {departure.destination.host}")
+                host = departure.destination.host
+                member.end(f"it went on at {host}" if departure.has_gone_on else f"it was lost on its way to {host}")
         elif self.channel.type is ChannelType.MAIN:
             member.disconnect(reason)

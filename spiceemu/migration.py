@@ -175,6 +175,11 @@ class Departure:
         """Whether the client leaves with the keys it holds: to a new session it comes with none."""
         return self.is_leaving and self.scheme is not SWITCH_HOST
 
+    @property
+    def has_gone_on(self) -> bool:
+        """Whether the client has all it needs to go on at the target."""
+        return self.is_leaving and (self.scheme is not SEAMLESS or self.has_handed_over)
+
     def answered(self, answer: MigrationAnswer) -> bool:
         """Take what the client says of its links; whether that was asked."""
         if self.state is not DepartureState.ASKED:

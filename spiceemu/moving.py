@@ -169,7 +169,10 @@ class Move:
         await asyncio.gather(*map(self._hear_last_words, staying))
         await self._hand_guest_over()
         await asyncio.gather(*map(self._hand_over, staying))
-        return [self._result(member, followed=member in staying and member.ended) for member in self.members]
+        return [
+            self._result(member, followed=member in staying and member.ended and _departure(member).has_gone_on)
+            for member in self.members
+        ]
 
     async def _hear_last_words(self, member: Member) -> None:
         """Wait until a client has nothing to say here any more: a seamless one has said so, others have left."""
