@@ -63,7 +63,7 @@ def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_
         host = WILDCARDS.get(target.host, target.host)
         if not target.listening:
             raise WrongState("the target of a migration must listen before its clients come")
-        destination = Destination(host, target.port, target.tls_port)
+        destination = Destination(host, target.port, target.tls_port, target.tls_subject if target.tls_port else "")
     if cert_subject:
         destination = destination._replace(cert_subject=cert_subject)
     destination.check()
@@ -140,7 +140,9 @@ class Move:
             self.target.expect_guest()
         try:
             for member, scheme in zip(members, schemes, strict=True):
-                member.session.departure = Departure(member.session, self.destination, scheme)
+                member.session.departure = Departure(
+                    member.session, self.destination.for_client(member.session), scheme
+                )
                 member.post(events.MigrationBegan(scheme, self.destination.host))
             await asyncio.gather(*map(self._connect, members))
             return await self._leave()

@@ -69,6 +69,7 @@ class SpiceServer:
     :param port: port for plain connections, 0 for any free one, None for none.
     :param tls_port: port for TLS connections, 0 for any free one, None for none; needs ``tls``.
     :param tls: the TLS context; see :func:`spiceemu.tls.server_context`.
+    :param tls_subject: the subject of its certificate, such as ``CN=localhost``, told to clients that are moved here.
     :param unix_path: path of a unix socket to listen on as well.
     :param sockets: plain sockets that listen already, instead of ``host`` and ``port``.
     :param password: what a client must know; empty for nothing.
@@ -97,6 +98,7 @@ class SpiceServer:
         port: int | None = 0,
         tls_port: int | None = None,
         tls: ssl.SSLContext | None = None,
+        tls_subject: str = "",
         unix_path: str | None = None,
         sockets: Sequence[socket.socket] = (),
         password: str | bytes | None = None,
@@ -126,6 +128,7 @@ class SpiceServer:
         """The plain port; the real one once the server listens."""
         self.tls_port = tls_port
         """The TLS port; the real one once the server listens."""
+        self.tls_subject = tls_subject
         self.unix_path = unix_path
         self.shared = shared
         self.title = title
@@ -343,7 +346,8 @@ class SpiceServer:
 
         :param target: another server of this process, which gets the guest as it is; or where one is.
         :param retreat: give up offscreen surfaces and further heads if the target's level lacks them.
-        :param cert_subject: the subject of the target's certificate, for clients that come over TLS.
+        :param cert_subject: the subject of the target's certificate, for clients that come over TLS; by default the
+            target's ``tls_subject``.
         :param deliver: awaited with a :meth:`snapshot` when the guest has stopped, before the clients go on: takes it
             to a server in another process.
         :returns: what became of each client.

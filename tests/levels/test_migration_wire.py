@@ -187,6 +187,20 @@ def test_a_destination_that_no_message_can_hold(destination: Destination, text: 
     assert str(caught.value) == text
 
 
+def test_a_client_of_tls_alone_is_told_of_no_other_port() -> None:
+    """spice-gtk tries a plain port first, and takes 65535 for one."""
+    both = Destination("there", 1, 2, "CN=x")
+    wire = connected()
+    assert both.for_client(wire.session) == both
+    for channel in wire.session.channels.values():
+        channel.secure = True
+    told = both.for_client(wire.session)
+    assert (told.info().port, told.info().sport) == (0, 2)
+    assert (told.switch().port, told.switch().sport) == (0, 2)
+    assert THERE.for_client(wire.session) == THERE
+    assert (THERE.info().port, THERE.info().sport) == (5930, 0xFFFF)
+
+
 # --- the way out, row by row ------------------------------------------------------------------------------------------
 
 
