@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from spiceemu.protocol import display, draw, main, playback, record, spicevmc
-from spiceemu.protocol.capabilities import DisplayCap, MainCap, PlaybackCap, RecordCap
-from spiceemu.protocol.compat import Feature
+from spiceemu.protocol import base, display, draw, main, playback, record, spicevmc
+from spiceemu.protocol.capabilities import ChannelType, DisplayCap, MainCap, PlaybackCap, RecordCap
+from spiceemu.protocol.compat import CHANNELS, Feature
 from spiceemu.protocol.enums import AudioDataMode, BitmapFmt, ImageType, SurfaceFlags, SurfaceFmt, VideoCodecType
 from spiceemu.protocol.layout import Choice, Pointer, is_record
+from spiceemu.protocol.message import CLIENT, SERVER
 from spiceemu.protocol.types import BitmapData, Image
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from spiceemu.protocol.layout import Record
     from spiceemu.protocol.level import Level
     from spiceemu.protocol.message import Message
+    from spiceemu.protocol.types import ChannelId
 
     Need: TypeAlias = "tuple[Feature, IntEnum | None]"
 
@@ -53,6 +55,10 @@ CODECS: Mapping[int, Need] = {
 }
 """What each video codec needs; all but MJPEG need MULTI_CODEC of the client as well."""
 
+SEVERAL = (ChannelType.DISPLAY, ChannelType.CURSOR)
+"""The channels of which a level with MULTI_DISPLAY_CHANNELS has one for each video card."""
+
+SEVERAL_IDS: Need = (Feature.MULTI_DISPLAY_CHANNELS, None)
 ALPHA_ONLY: Need = (Feature.COMPOSITE, DisplayCap.A8_SURFACE)
 
 
@@ -109,6 +115,10 @@ class Gate:
         """What can be said of a message by its kind alone."""
         spec = kind.spec
         found = self.needs(spec.name, (spec.feature, spec.capability))
+        for need in _NEEDS.get((self.direction, kind), ()):
+            found += self.needs(spec.name, need)
+        if kind in _OF_MIGRATION and self.level.has(Feature.WITHOUT_MIGRATION):
+            found.append(Breach(spec.name, reason=f"is not sent at level {self.level.name}, which has no migration"))
         if kind in (display.GlScanoutUnix, display.GlDraw) and not self.local:
             found.append(Breach(spec.name, reason="travels on plain unix sockets only"))
         if kind is spicevmc.CompressedData and self.local:
@@ -151,6 +161,24 @@ class Gate:
         """A surface that a message names."""
         if surface_id:
             yield from self.needs(f"surface_id {surface_id} in {message.spec.name}", (SURFACES, None))
+
+    def channels_list(self, message: main.ChannelsList) -> Iterator[Breach]:
+        """CHANNELS_LIST names channels."""
+        for channel in message.channels:
+            yield from self.channel(channel)
+
+    def channel(self, channel: ChannelId) -> Iterator[Breach]:
+        """A channel that CHANNELS_LIST names: its type, and being one of several."""
+        known = channel.type in ChannelType.__members__.values()
+        kind = ChannelType(channel.type).name.lower() if known else str(channel.type)
+        what = f"channel {kind}:{channel.id} in main.ChannelsList"
+        feature = CHANNELS.get(ChannelType(channel.type)) if known else None
+        if feature is None:
+            yield Breach(what, reason="is of a type that no server has")
+        else:
+            yield from self.needs(what, (feature, None))
+        if channel.type in SEVERAL and channel.id:
+            yield from self.needs(what, SEVERAL_IDS)
 
     def copy_bits(self, message: draw.CopyBits) -> Iterator[Breach]:
         """COPY_BITS names a surface."""
@@ -196,7 +224,22 @@ class Gate:
 
 Content: TypeAlias = Callable[[Gate, Any], Iterator[Breach]]
 
+SEAMLESS: tuple[Need, ...] = ((Feature.SEAMLESS_MIGRATE, None),)
+
+_NEEDS: Mapping[tuple[str, type[Message]], tuple[Need, ...]] = {
+    # The data of 0.4 and 0.6 had another layout and did not work; no release between sends any.
+    (SERVER, base.Migrate): SEAMLESS,
+    (SERVER, base.MigrateData): SEAMLESS,
+    (CLIENT, base.MigrateFlushMark): SEAMLESS,
+    (CLIENT, base.MigrateData): SEAMLESS,
+}
+"""What messages need in one direction, beside what their declarations say."""
+
+_OF_MIGRATION = frozenset({main.MigrateCancel, main.MigrateSwitchHost})
+"""The messages of a migration that came with no feature."""
+
 _CONTENTS: dict[type[Message], Content] = {
+    main.ChannelsList: Gate.channels_list,
     draw.CopyBits: Gate.copy_bits,
     draw.DrawFill: Gate.drawing,
     draw.DrawOpaque: Gate.drawing,

@@ -1,0 +1,1 @@
+"""The judge of streams: what in a recording, or in what passes now, a server of some level would not say."""

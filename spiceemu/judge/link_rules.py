@@ -1,0 +1,111 @@
+"""Rules of the link: what a server of the level would not have said before the first message.
+
+What a client offers is its own affair, and a server may offer less than its level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from spiceemu.judge.finding import Kind
+from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, CommonCap, from_words, has_capability
+from spiceemu.protocol.compat import CHANNELS, Feature
+from spiceemu.protocol.gate import SEVERAL
+from spiceemu.protocol.link import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
+from spiceemu.protocol.message import CLIENT, SERVER
+
+if TYPE_CHECKING:
+    from enum import IntEnum
+
+    from spiceemu.protocol.level import Level
+    from spiceemu.protocol.link_observer import LinkObserver
+
+MINOR_OFFSET = 8
+"""Where the minor version stands in a link's header."""
+
+CHANNEL_OFFSET = HEADER.size + 4
+"""Where the channel's type stands, from the link message's header on."""
+
+WORDS_OFFSET = HEADER.size + LINK_REPLY.size
+"""Where the capability words stand, from the link reply's header on: no server puts anything before them."""
+
+
+class LinkFault(NamedTuple):
+    """Something in a link, as a finding without its connection."""
+
+    direction: str
+    offset: int
+    kind: Kind
+    name: str
+    explanation: str
+
+
+def channel_name(channel_type: int, channel_id: int) -> str:
+    """``display:0``; a type that is none of the protocol's is its number."""
+    known = channel_type in ChannelType.__members__.values()
+    return f"{ChannelType(channel_type).name.lower() if known else channel_type}:{channel_id}"
+
+
+def exists(level: Level, channel_type: int, channel_id: int) -> bool:
+    """Whether a level can have a channel."""
+    several = level.has(Feature.MULTI_DISPLAY_CHANNELS) or channel_type not in SEVERAL
+    return level.has_channel(channel_type) and (several or channel_id == 0)
+
+
+def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
+    """What is wrong with a server's reply. Call it once that is known."""
+    assert link.server_version is not None
+    minor = link.server_version[1]
+    if minor != level.minor:
+        explanation = f"minor {minor} of the protocol's version: level {level.name} has {level.minor}"
+        yield LinkFault(SERVER, MINOR_OFFSET, Kind.LINK, f"minor {minor}", explanation)
+    if link.server_common is None or link.server_channel is None or link.channel_type is None:
+        return
+    for number in sorted(from_words(link.server_common) - common_of(level)):
+        name = f"common capability {_capability(CommonCap, number)}"
+        yield _capability_fault(level, name, 0, number)
+    assert link.channel_id is not None
+    if not exists(level, link.channel_type, link.channel_id):
+        feature = CHANNELS.get(ChannelType(link.channel_type)) if link.channel_type in CHANNELS else None
+        name = f"channel {channel_name(link.channel_type, link.channel_id)}"
+        explanation = f"{name} is accepted, which level {level.name} has not"
+        if feature is not None and not level.has(feature):
+            explanation = f"{name} needs {feature.name}, which level {level.name} has not"
+        elif feature is not None:
+            explanation = f"{name} needs {Feature.MULTI_DISPLAY_CHANNELS.name}, which level {level.name} has not"
+        yield LinkFault(CLIENT, CHANNEL_OFFSET, Kind.LINK, name, explanation)
+        return  # that it says what it can do is no second fault
+    names = CHANNEL_CAPABILITIES.get(link.channel_type)
+    owner = names.__name__ if names is not None else channel_name(link.channel_type, link.channel_id)
+    for number in sorted(from_words(link.server_channel) - level.advertised(link.channel_type)):
+        name = f"capability {owner}.{_capability(names, number)}"
+        yield _capability_fault(level, name, len(link.server_common), number)
+
+
+def common_of(level: Level) -> frozenset[int]:
+    """The common capabilities a level can have: its own, and where clients choose, SASL in place of the ticket."""
+    advertised = level.advertised(None)
+    return advertised | {CommonCap.AUTH_SASL} if level.has(Feature.AUTH_SELECTION) else advertised
+
+
+def _capability(names: type[IntEnum] | None, number: int) -> str:
+    return next((member.name for member in names or () if member == number), f"bit {number}")
+
+
+def _capability_fault(level: Level, name: str, words_before: int, number: int) -> LinkFault:
+    offset = WORDS_OFFSET + WORD_SIZE * (words_before + number // 32)
+    return LinkFault(
+        SERVER, offset, Kind.CAPABILITY, name, f"{name} is offered, which level {level.name} does not know"
+    )
+
+
+def mechanism_faults(link: LinkObserver) -> Iterator[LinkFault]:
+    """What is wrong with the client's choice of a mechanism. Call it once the link is accepted."""
+    if link.mechanism is None or link.client_common is None or link.client_channel is None:
+        return
+    if not has_capability(link.server_common or (), link.mechanism):
+        words = len(link.client_common) + len(link.client_channel)
+        offset = HEADER.size + LINK_MESSAGE.size + WORD_SIZE * words
+        name = f"mechanism {link.mechanism}"
+        yield LinkFault(CLIENT, offset, Kind.LINK, name, f"{name} is accepted, which the server did not offer")

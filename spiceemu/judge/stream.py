@@ -1,0 +1,58 @@
+"""The judge of a recording: several connections, and the rules between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spiceemu.judge.connection import ConnectionJudge
+from spiceemu.judge.session import Sessions
+
+if TYPE_CHECKING:
+    from spiceemu.judge.finding import Finding
+    from spiceemu.protocol.level import Level
+
+
+class StreamJudge:
+    """Judges what passes on many connections, in the order in which it passes.
+
+    ::
+
+        judge = StreamJudge(level_of("0.8"))
+        connection = judge.connection("001")
+        for finding in connection.server_data(data): ...
+        for finding in judge.finish(): ...
+
+    :param level: whose rules they are.
+    :param local: whether the connections went over a unix socket.
+    """
+
+    def __init__(self, level: Level, *, local: bool = False) -> None:
+        self.level = level
+        self.connections = 0
+        """Connections so far."""
+        self._local = local
+        self._sessions = Sessions()
+        self._open: list[ConnectionJudge] = []
+        self._messages = 0  # of the connections that have ended
+
+    @property
+    def messages(self) -> int:
+        """Messages judged so far."""
+        return self._messages + sum(connection.messages for connection in self._open)
+
+    def connection(self, name: str) -> ConnectionJudge:
+        """Begin another connection."""
+        self.connections += 1
+        connection = ConnectionJudge(self.level, name, self._sessions, local=self._local)
+        self._open.append(connection)
+        return connection
+
+    def end(self, connection: ConnectionJudge) -> list[Finding]:
+        """Note that a connection has ended; return what is only certain now."""
+        self._open.remove(connection)
+        self._messages += connection.messages
+        return connection.finish()
+
+    def finish(self) -> list[Finding]:
+        """Note that all is over; return what is only certain now."""
+        return [finding for connection in list(self._open) for finding in self.end(connection)]
