@@ -24,6 +24,7 @@ class Recorder:
 
     def __init__(self, target: int, change: Change = lambda _, data: data) -> None:
         self.connections: list[list[Piece]] = []
+        self.passed: list[tuple[int, str, bytes]] = []  #: Every piece with its connection, in the order they passed.
         self.port = 0
         self._target = target
         self._change = change
@@ -35,6 +36,7 @@ class Recorder:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pieces: list[Piece] = []
+        number = len(self.connections)
         self.connections.append(pieces)
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
@@ -43,11 +45,12 @@ class Recorder:
             writer.close()
             return
         await asyncio.gather(
-            self._pass(CLIENT, pieces, reader, server_writer), self._pass(SERVER, pieces, server_reader, writer)
+            self._pass(number, CLIENT, pieces, reader, server_writer),
+            self._pass(number, SERVER, pieces, server_reader, writer),
         )
 
     async def _pass(
-        self, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, number: int, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         # A side that goes away ends the other's connection as well, and that is all a relay has to do about it.
         try:
@@ -55,6 +58,7 @@ class Recorder:
                 while data := await reader.read(READ_SIZE):
                     data = self._change(side, data)
                     pieces.append((side, data))
+                    self.passed.append((number, side, data))
                     writer.write(data)
                     await writer.drain()
         finally:
