@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.events import ChannelClosed, ChannelOpened, Disconnected, DisplayReady, Event, Violation
-from spiceemu.channels.migration import ParkedChannel
+from spiceemu.channels.migration import ParkedChannel, ParkedFault
 from spiceemu.client import Client
 from spiceemu.connection import ConnectionLogger
 from spiceemu.protocol.capabilities import ChannelType
@@ -87,6 +87,11 @@ class Member:
 
     def post(self, event: Event) -> None:
         """Hand an event to the client."""
+        if isinstance(event, ParkedFault):
+            for connection in list(self.connections):
+                if connection.attachment is not None and connection.attachment.channel is event.channel:
+                    connection.violate(event.error)
+            return
         self.log.debug("%s", event)
         self.client.post(event)
         if isinstance(event, DisplayReady):
@@ -156,6 +161,7 @@ class Place:
                 for connection in list(member.connections):
                     connection.hear_out()
             if not member.connections:
-                member.end(f"it went on at {departure.destination.host}")
+                host = departure.destination.host
+                member.end(f"it went on at {host}" if departure.has_gone_on else f"it was lost on its way to {host}")
         elif self.channel.type is ChannelType.MAIN:
             member.disconnect(reason)

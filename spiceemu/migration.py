@@ -38,6 +38,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.channels import events
+from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.migration import MigrationAnswer, ParkedChannel
 from spiceemu.protocol import main
 from spiceemu.protocol.capabilities import MainCap
@@ -55,13 +56,22 @@ if TYPE_CHECKING:
     from spiceemu.protocol.level import Level
     from spiceemu.session import Session
 
-NO_PORT = 0xFFFF
+NO_PORT = 0
+"""What clients take for no plain port (spice-gtk, spice_session_set_port); at 0xFFFF they would look for one."""
+
+NO_TLS_PORT = 0xFFFF
+"""What QEMU says where there is no TLS port; clients look there only if plain channels are refused."""
 
 MIGRATION_VERSION = 1
 """Version of the state in MIGRATE_DATA (spice-server migration-protocol.h)."""
 
 ARRIVAL_TIMEOUT = 300.0
 """Seconds that a client may be linked to a target whose guest has not come."""
+
+CANNOT_LINK = (
+    "the client cannot link the other server: nothing listens there, its password is another, or its certificate is "
+    "for another subject or host; the client is sent there in the end"
+)
 
 SEMI, SEAMLESS, SWITCH_HOST = MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS, MigrationScheme.SWITCH_HOST
 
@@ -88,8 +98,8 @@ class Destination(NamedTuple):
         if self.port is None and self.tls_port is None:
             raise InvalidValue(f"a migration to {self.host} needs a port")
         for port in (self.port, self.tls_port):
-            if port is not None and not 0 < port < NO_PORT:
-                raise InvalidValue(f"a migration to {self.host}: port {port} is not within 1 and {NO_PORT - 1}")
+            if port is not None and not 0 < port < NO_TLS_PORT:
+                raise InvalidValue(f"a migration to {self.host}: port {port} is not within 1 and {NO_TLS_PORT - 1}")
 
     def info(self) -> DstInfo:
         """The same for MIGRATE_BEGIN."""
@@ -101,7 +111,16 @@ class Destination(NamedTuple):
         return main.MigrateSwitchHost(*self._ports(), _text(self.host), subject)
 
     def _ports(self) -> tuple[int, int]:
-        return self.port or NO_PORT, self.tls_port or NO_PORT
+        return self.port or NO_PORT, self.tls_port or NO_TLS_PORT
+
+    def for_client(self, session: Session) -> Destination:
+        """The same for one client: where it has TLS alone and can have it there, it is told of no other port.
+
+        Else spice-gtk, which tries the plain port first, would lose it on its way.
+        """
+        if self.tls_port is not None and all(channel.secure for channel in session.channels.values()):
+            return self._replace(port=None)
+        return self
 
 
 def _text(text: str) -> bytes:
@@ -174,6 +193,11 @@ class Departure:
         """Whether the client leaves with the keys it holds: to a new session it comes with none."""
         return self.is_leaving and self.scheme is not SWITCH_HOST
 
+    @property
+    def has_gone_on(self) -> bool:
+        """Whether the client has all it needs to go on at the target."""
+        return self.is_leaving and (self.scheme is not SEAMLESS or self.has_handed_over)
+
     def answered(self, answer: MigrationAnswer) -> bool:
         """Take what the client says of its links; whether that was asked."""
         if self.state is not DepartureState.ASKED:
@@ -195,7 +219,11 @@ class Departure:
         self.state = DepartureState.LEAVING
         match self.scheme:
             case MigrationScheme.SEAMLESS:
-                for channel in list(self.session.channels.values()):
+                channels = list(self.session.channels.values())
+                displays = [channel for channel in channels if isinstance(channel, DisplayChannel)]
+                for speaker in displays[:1]:
+                    speaker.freezes_cache = True
+                for channel in channels:
                     channel.freeze()
             case MigrationScheme.SEMI_SEAMLESS:
                 self.session.main.send(main.MigrateEnd())
@@ -285,7 +313,7 @@ def on_answered(session: Session, event: MigrationAnswered, _now: float) -> Iter
             session.main.send(main.MigrateCancel())  # too late, as spice-server says it
         return ()
     if departure.state is DepartureState.UNCONNECTED:
-        return (events.MigrationFailed("the client cannot link the other server; it is sent there in the end"),)
+        return (events.MigrationFailed(CANNOT_LINK),)
     return (events.MigrationConnected(departure.scheme),)
 
 
@@ -298,6 +326,7 @@ def on_seamless_asked(session: Session, event: SeamlessAsked, now: float) -> Ite
     if able:
         arrival.state = ArrivalState.RESUMING
         session.main.send_frozen(main.MigrateDstSeamlessAck())
+        session.main.awaits_data = True
         yield from session.open_parked(now)
     else:
         session.main.send_frozen(main.MigrateDstSeamlessNack())
@@ -311,10 +340,10 @@ def on_followed(session: Session, _event: ClientFollowed, now: float) -> Iterabl
     return session.begin_arrival(now)
 
 
-def on_restored(session: Session, _event: Restored, _now: float) -> Iterable[Event]:
+def on_restored(session: Session, _event: Restored, now: float) -> Iterable[Event]:
     """A channel goes on; with the main channel, the session does."""
     arrival = session.arrival
     if arrival is not None and arrival.state is ArrivalState.RESUMING and not session.main.awaits_data:
         arrival.state = ArrivalState.BEGUN
-        session.resume()
+        session.resume(now)
         yield events.ClientArrived(SEAMLESS)

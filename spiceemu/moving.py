@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.channels import events
+from spiceemu.guest.state import check, take
 from spiceemu.listeners import WILDCARDS
 from spiceemu.migration import Departure, DepartureState, Destination, choose_scheme
 from spiceemu.protocol.compat import Feature
@@ -50,18 +51,20 @@ class Moved(NamedTuple):
     followed: bool
 
 
-def destination_of(target: SpiceServer | Destination, cert_subject: str) -> Destination:
+def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_subject: str) -> Destination:
     """Where clients are sent.
 
     :raises InvalidValue: they cannot be sent there.
     """
+    if target is source:
+        raise InvalidValue("a server cannot be the target of its own migration")
     if isinstance(target, Destination):
         destination = target
     else:
         host = WILDCARDS.get(target.host, target.host)
         if not target.listening:
             raise WrongState("the target of a migration must listen before its clients come")
-        destination = Destination(host, target.port, target.tls_port)
+        destination = Destination(host, target.port, target.tls_port, target.tls_subject if target.tls_port else "")
     if cert_subject:
         destination = destination._replace(cert_subject=cert_subject)
     destination.check()
@@ -89,7 +92,6 @@ def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -
     """
     lacking = source.level.features & ~target.level.features
     guest = source.guest
-    check_guest(guest, target.guest)
     used = []
     if Feature.SURFACES in lacking and any(len(display.surfaces) > 1 for display in guest.displays):
         used.append(Feature.SURFACES)
@@ -101,6 +103,7 @@ def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -
         raise NotCompatible(
             f"level {target.level.name} lacks {names}, and a second display channel cannot be withdrawn"
         )
+    check_guest(guest, target.guest)
     if used and not retreat:
         names = ", ".join(str(feature.name) for feature in used)
         raise NotCompatible(f"level {target.level.name} lacks what is in use here: {names}; retreat=True gives it up")
@@ -126,7 +129,7 @@ class Move:
     ) -> None:
         self.source = source
         self.target = None if isinstance(target, Destination) else target
-        self.destination = destination_of(target, cert_subject)
+        self.destination = destination_of(source, target, cert_subject)
         self.deliver = deliver
         self.members: list[Member] = []
 
@@ -137,17 +140,25 @@ class Move:
         """
         members = self.members = list(self.source.members)
         await asyncio.gather(*map(_arrived, members))
+        for member in members:
+            if member.session.is_arriving:
+                member.disconnect("it was on its way here still when the guest went on")
         members[:] = [member for member in members if not member.ended]
         level = self.target.level if self.target else None
         if self.target is not None:
             check_features(self.source, self.target, retreat=retreat)
+            check(self.target.guest, take(self.source.guest))
+            if len(members) > 1 and not self.target.shared:
+                raise InvalidValue(f"the target takes one client at once, and there are {len(members)}")
         alone = len(members) == 1
         schemes = [choose_scheme(self.source.level, level, each.session.main, alone=alone) for each in members]
         if self.target is not None:
             self.target.expect_guest()
         try:
             for member, scheme in zip(members, schemes, strict=True):
-                member.session.departure = Departure(member.session, self.destination, scheme)
+                member.session.departure = Departure(
+                    member.session, self.destination.for_client(member.session), scheme
+                )
                 member.post(events.MigrationBegan(scheme, self.destination.host))
             await asyncio.gather(*map(self._connect, members))
             return await self._leave()
@@ -164,14 +175,22 @@ class Move:
             member.post(events.MigrationFailed(text))
 
     async def _leave(self) -> list[Moved]:
-        """Stop the guest, hear the clients' last words, hand over."""
+        """Stop the guest, hear the clients' last words, hand over.
+
+        :raises WrongState: the target listens no more.
+        """
+        if self.target is not None and not self.target.listening:
+            raise WrongState("the target of the migration was closed before the guest had gone there")
         staying = [member for member in self.members if not member.ended]
         for member in staying:
             _departure(member).leave()
         await asyncio.gather(*map(self._hear_last_words, staying))
         await self._hand_guest_over()
         await asyncio.gather(*map(self._hand_over, staying))
-        return [self._result(member, followed=member in staying and member.ended) for member in self.members]
+        return [
+            self._result(member, followed=member in staying and member.ended and _departure(member).has_gone_on)
+            for member in self.members
+        ]
 
     async def _hear_last_words(self, member: Member) -> None:
         """Wait until a client has nothing to say here any more: a seamless one has said so, others have left."""
@@ -203,10 +222,16 @@ class Move:
     def _stay(self) -> None:
         """It comes to nothing: the clients stay, if they may."""
         for member in self.members:
-            if not member.ended and member.session.departure is not None:
-                member.session.departure.cancel()
-                member.session.departure = None
-                member.post(events.MigrationFailed("the migration was cancelled"))
+            departure = member.session.departure
+            if member.ended or departure is None:
+                continue
+            left = departure.is_leaving
+            text = "the migration was cancelled" + (" after the client was told to leave" if left else "")
+            departure.cancel()
+            member.session.departure = None
+            member.post(events.MigrationFailed(text))
+            if left:
+                member.disconnect(text)  # it has nothing to stay with: its channels are frozen, or it is gone already
         if self.target is not None:
             self.target.let_go()
 

@@ -45,6 +45,9 @@ DEFAULT_SIZE = (1024, 768)
 MAX_DISPLAYS = 256
 """Displays of a server: a channel's id has eight bits."""
 
+MAX_TITLE = 1 << 16
+"""Longest name of a guest in bytes of UTF-8."""
+
 TICK = 0.5
 """Seconds between looks at the channels' deadlines."""
 
@@ -66,6 +69,7 @@ class SpiceServer:
     :param port: port for plain connections, 0 for any free one, None for none.
     :param tls_port: port for TLS connections, 0 for any free one, None for none; needs ``tls``.
     :param tls: the TLS context; see :func:`spiceemu.tls.server_context`.
+    :param tls_subject: the subject of its certificate, such as ``CN=localhost``, told to clients that are moved here.
     :param unix_path: path of a unix socket to listen on as well.
     :param sockets: plain sockets that listen already, instead of ``host`` and ``port``.
     :param password: what a client must know; empty for nothing.
@@ -94,6 +98,7 @@ class SpiceServer:
         port: int | None = 0,
         tls_port: int | None = None,
         tls: ssl.SSLContext | None = None,
+        tls_subject: str = "",
         unix_path: str | None = None,
         sockets: Sequence[socket.socket] = (),
         password: str | bytes | None = None,
@@ -123,6 +128,7 @@ class SpiceServer:
         """The plain port; the real one once the server listens."""
         self.tls_port = tls_port
         """The TLS port; the real one once the server listens."""
+        self.tls_subject = tls_subject
         self.unix_path = unix_path
         self.shared = shared
         self.title = title
@@ -341,7 +347,8 @@ class SpiceServer:
 
         :param target: another server of this process, which gets the guest as it is; or where one is.
         :param retreat: give up offscreen surfaces and further heads if the target's level lacks them.
-        :param cert_subject: the subject of the target's certificate, for clients that come over TLS.
+        :param cert_subject: the subject of the target's certificate, for clients that come over TLS; by default the
+            target's ``tls_subject``.
         :param deliver: awaited with a :meth:`snapshot` when the guest has stopped, before the clients go on: takes it
             to a server in another process.
         :returns: what became of each client.
@@ -373,12 +380,19 @@ class SpiceServer:
         """A server that has the guest of another one; options are those of the class.
 
         :raises MalformedSnapshot: it is none.
+        :raises InvalidValue: there is no such guest, or the options do not fit it.
         """
+        from spiceemu.protocol.plain import Plain
         from spiceemu.snapshot import load
 
-        state = load(snapshot)
-        sizes = [(each["width"], each["height"]) for each in state["guest"]["displays"]]
-        made = cls(**{"displays": sizes, **options})
+        guest = Plain(load(snapshot)).field("guest")
+        displays = guest.field("displays").elements(MAX_DISPLAYS, least=1)
+        found = {
+            "displays": [DEFAULT_SIZE] * len(displays),
+            "title": guest.field("name").text(MAX_TITLE),
+            "agent": guest.field("agent").value is not None,
+        }
+        made = cls(**{**found, **options})
         made.receive_guest(snapshot)
         return made
 
@@ -392,12 +406,14 @@ class SpiceServer:
         :raises MalformedSnapshot: it is none.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
+        from spiceemu.carried import read_sessions
         from spiceemu.guest.state import give
+        from spiceemu.protocol.plain import Plain
         from spiceemu.snapshot import load
 
-        state = load(snapshot)
-        give(self.guest, state["guest"])
-        carried = {int(name, 16): session for name, session in state["sessions"].items()}
+        guest, sessions = Plain(load(snapshot)).fields("guest", "sessions")
+        carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions)}
+        give(self.guest, guest.value)
         for session_id, member in self._members.items():
             if session_id in carried:
                 member.session.carry(carried.pop(session_id))

@@ -17,7 +17,14 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.encoding import Compression
 from spiceemu.channels.inputs import InputsChannel, Scancodes
 from spiceemu.channels.main import AgentReceived, Introduction, MainChannel
-from spiceemu.channels.migration import ClientFollowed, MigrationAnswered, ParkedChannel, Restored, SeamlessAsked
+from spiceemu.channels.migration import (
+    ClientFollowed,
+    MigrationAnswered,
+    ParkedChannel,
+    ParkedFault,
+    Restored,
+    SeamlessAsked,
+)
 from spiceemu.channels.sound import PlaybackChannel, RecordChannel
 from spiceemu.channels.view import window_of
 from spiceemu.guest import agent as guest_agent
@@ -28,8 +35,8 @@ from spiceemu.migration import ArrivalState, on_answered, on_followed, on_restor
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MouseMode
-from spiceemu.protocol.errors import InvalidValue, UnknownMessage, WrongState
-from spiceemu.protocol.level import CURRENT
+from spiceemu.protocol.errors import InvalidValue, RemoteError, UnknownMessage, WrongState
+from spiceemu.protocol.level import CURRENT, MigrationScheme
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
@@ -270,7 +277,7 @@ class Session:
         if arrival is None or not arrival.is_due:
             return
         arrival.state = ArrivalState.BEGUN
-        self.main.introduce(self._introduction(now), now)
+        self.main.introduce(self._introduction(now), now, anew=arrival.scheme is MigrationScheme.SWITCH_HOST)
         yield events.ClientArrived(arrival.scheme)
         yield from self.open_parked(now)
 
@@ -279,8 +286,11 @@ class Session:
         assert self.arrival is not None
         for parked in self.arrival.take_parked():
             channel = self.open(parked.linked, parked.wake, now)
-            if parked.said:
+            assert not isinstance(channel, ParkedChannel)
+            try:
                 yield from self.receive(channel, bytes(parked.said), now)
+            except RemoteError as error:
+                yield ParkedFault(channel, error)
             parked.wake()
 
     def carry(self, state: Mapping[str, Any]) -> None:
@@ -293,17 +303,23 @@ class Session:
             if self.carried is not None and isinstance(channel, DisplayChannel) and channel.awaits_data:
                 channel.carried = self.carried["displays"].get(str(channel.id))
 
-    def resume(self) -> None:
+    def resume(self, now: float) -> None:
         """Go on where the client was on another server."""
         carried = self.carried
         if carried is not None:
-            self.mouse_mode = MouseMode(carried["mouse_mode"])
-            if carried["mouse_mode_due"]:
-                self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
-            if self.guest.agent is not None and carried["agent"] is not None:
-                self.main.restore_agent(carried["agent"])
-                self.guest.agent.resume(self._send_agent)
-                self.guest.agent_client = self
+            self._began = now - carried["multi_media_time"] / 1000
+        self.main.set_multi_media_time(self.multi_media_time(now))
+        if carried is None:
+            # What the client has said to another server's agent is not known to ours: they begin anew.
+            self.main.renew_agent(present=self.guest.agent is not None)
+            return
+        self.mouse_mode = MouseMode(carried["mouse_mode"])
+        if carried["mouse_mode_due"]:
+            self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
+        if self.guest.agent is not None and carried["agent"] is not None:
+            self.main.restore_agent(carried["agent"])
+            self.guest.agent.resume(self._send_agent)
+            self.guest.agent_client = self
         self.main.return_tokens()
 
     def state(self, now: float) -> dict[str, Any]:
@@ -326,6 +342,8 @@ class Session:
         :raises RemoteError: the client broke the protocol; the channel must be closed.
         """
         for event in channel.receive_data(data, now):
+            if self.is_arriving and channel.type is ChannelType.MAIN and type(event) not in _OF_ARRIVALS:
+                continue  # as spice-server, to which nothing counts before the session has begun
             reaction = _REACTIONS.get(type(event))
             if reaction is None:
                 yield event
@@ -426,6 +444,9 @@ class Session:
                 text = self.guest.clipboard.text_of(selection)
                 self._agent_news.append(events.ClipboardText(text or "", selection))
 
+
+_OF_ARRIVALS = SeamlessAsked, ClientFollowed, Restored
+"""All that counts on the main channel of a session that has not begun."""
 
 _REACTIONS: Mapping[type[events.Event], Reaction] = {
     MigrationAnswered: on_answered,

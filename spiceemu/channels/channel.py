@@ -111,6 +111,7 @@ class Channel:
         self._next_ping = 1
         self.frozen = False
         """Whether the channel goes on elsewhere; what it is told to send now goes nowhere."""
+        self._last_words: list[Message] = []
         self._flushed = False
         self.awaits_data = linked.resumed and bool(self.migrate_flags)
         """Whether the channel's state is to come from another server, by way of the client."""
@@ -243,9 +244,21 @@ class Channel:
     # To another server
 
     def freeze(self) -> None:
-        """Send MIGRATE and nothing else from now on; spice-server does so when the guest has stopped."""
-        self.send(base.Migrate(self.migrate_flags))
+        """Send MIGRATE, as soon as the acknowledgement window is open, and nothing else from now on.
+
+        As spice-server, when the guest has stopped.
+        """
         self.frozen = True
+        self._last_words = self.last_words()
+        self._say_last_words()
+
+    def last_words(self) -> list[Message]:
+        """What a frozen channel has to say still; at the end of it MIGRATE."""
+        return [base.Migrate(self.migrate_flags)]
+
+    def _say_last_words(self) -> None:
+        while self._last_words and (self.window is None or self.window.is_open):
+            self.send_frozen(self._last_words.pop(0))
 
     @property
     def has_flushed(self) -> bool:
@@ -277,7 +290,7 @@ class Channel:
     # Handlers
 
     def _on_flush_mark(self, message: base.MigrateFlushMark, _now: float) -> Iterable[Event]:
-        if not self.frozen or self.has_flushed:
+        if not self.frozen or self._last_words or self.has_flushed:
             raise IllegalMessage(f"{self.name}: {message} that nobody asked for")
         self._flushed = True
         return ()
@@ -297,6 +310,7 @@ class Channel:
         if self.window is None:
             raise IllegalMessage(f"{self.name}: {message} without an acknowledgement window")
         self.window.ack()
+        self._say_last_words()
         self.wake()
 
     def _on_pong(self, message: base.Pong, now: float) -> Iterable[Event]:

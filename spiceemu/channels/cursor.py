@@ -21,6 +21,7 @@ from spiceemu.protocol.types import CursorHeader, Point16
 
 if TYPE_CHECKING:
     from spiceemu.protocol.link import Linked
+    from spiceemu.protocol.message import Message
 
 CACHE_SIZE = 256
 """Cursors a client keeps (spice-server cursor-channel.cpp, CLIENT_CURSOR_CACHE_SIZE)."""
@@ -104,10 +105,10 @@ class CursorChannel(Channel):
         self.send(cursor.Reset())
         self._send_init()
 
-    def freeze(self) -> None:
+    def last_words(self) -> list[Message]:
         """As spice-server, which lets the client forget its cursors first: their ids mean nothing to the other."""
-        self.invalidate()
-        super().freeze()
+        self._cached.clear()
+        return [cursor.InvalAll(), *super().last_words()]
 
     def mark(self, mark: int, now: float) -> None:
         """Ask for a Synced event once the client has the cursor as it is now."""

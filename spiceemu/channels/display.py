@@ -58,6 +58,9 @@ MAX_QUEUED_BYTES = 32 << 20
 MAX_GLZ_ENCODERS = 4
 """Encoders of one GLZ window, as real servers say in their state."""
 
+MAX_SERIAL = 1 << 62
+"""Largest serial of a message that another server may leave us at: ours follow it, and have 64 bits."""
+
 MAX_PRODUCED = 1 << 18
 """Bytes of messages made at a time; the connection asks again when it can take more."""
 
@@ -283,8 +286,9 @@ class DisplayChannel(Channel):
         for surface_id in dirty:
             if surface_id in self._created:
                 box = dirty.pop(surface_id).intersection(self.view.bounds(surface_id))
-                for message in self.encoder.picture(surface_id, box, self.view.read(surface_id, box)):
-                    self.send(message)
+                if not box.is_empty:  # as it may be of a surface that another server had
+                    for message in self.encoder.picture(surface_id, box, self.view.read(surface_id, box)):
+                        self.send(message)
                 return
         if self._needs_monitors:
             self._needs_monitors = False
@@ -331,6 +335,9 @@ class DisplayChannel(Channel):
         Upstream's data has the surfaces' ids, but not their sizes, so those that nobody vouches for are made anew.
         """
         state = DisplayData.parse(data)
+        if state.message_serial > MAX_SERIAL:
+            reason = f"message_serial is {state.message_serial}, the limit is {MAX_SERIAL}"
+            raise LimitExceeded(f"{self.name}: {state.name}: {reason}")
         self._deadline = None
         window = state.glz_dict_data.size
         self._init = display.Init(state.pixmap_cache_id, state.pixmap_cache_size, state.glz_dict_id, window)

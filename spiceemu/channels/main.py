@@ -85,11 +85,12 @@ class MainChannel(Channel):
         self.attached = False
         """Whether the client has asked for the list of channels."""
         self.frozen = linked.resumed
+        self.awaits_data = False  # before the client has asked for it, and was told that it may
         if not linked.resumed:
             self.introduce(intro, now)
 
-    def introduce(self, intro: Introduction, now: float) -> None:
-        """Begin the session."""
+    def introduce(self, intro: Introduction, now: float, *, anew: bool = True) -> None:
+        """Begin the session; to a client that has brought it from another server, INIT says all."""
         self._intro = intro
         self._agent_connected = intro.agent_connected
         self.frozen = self.awaits_data = False
@@ -105,6 +106,8 @@ class MainChannel(Channel):
                 ram_hint=RAM_HINT,
             )
         )
+        if not anew:
+            return
         if MainCap.NAME_AND_UUID in self.client_capabilities:
             if intro.name:
                 self.send(main.Name(intro.name.encode() + b"\0"))
@@ -163,17 +166,25 @@ class MainChannel(Channel):
         return MainData(agent_base=device, client_agent_started=self.agent_started).build()
 
     def restore(self, data: bytes, _now: float) -> Iterable[Event]:
-        """Go on with the tokens of before; the multimedia clock of this server is told."""
+        """Go on with the tokens of before."""
         state = MainData.parse(data)
         self.frozen = False
         self.attached = True
         self.agent_started = bool(state.client_agent_started)
         device = state.agent_base
+        self._agent_connected = bool(device.connected)
         # Those that the other server had not given back are given here, as by spice-server (char-device.cpp).
         taken = max(GRANTED_TOKENS - device.num_client_tokens, 0) if device.connected else 0
         self._granted = AgentTokens(device.num_client_tokens, taken)
         self._agent_writer.reset(device.num_send_tokens)
         return (Restored(),)
+
+    def renew_agent(self, *, present: bool) -> None:
+        """Tell that an agent that the client knew has gone, and that this guest's has come."""
+        if self._agent_connected:
+            self.agent_disconnected()
+        if present:
+            self.agent_connected()
 
     def agent_state(self) -> dict[str, Any]:
         """What of the agent's messages has come or gone in part, for a target of our own."""

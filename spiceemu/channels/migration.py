@@ -14,6 +14,8 @@ from spiceemu.protocol.errors import LimitExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from spiceemu.channels.channel import Channel
+    from spiceemu.protocol.errors import RemoteError
     from spiceemu.protocol.link import Linked
 
 MAX_PARKED = 1 << 16
@@ -50,6 +52,17 @@ class SeamlessAsked(Event):
 @dataclass(frozen=True, slots=True)
 class Restored(Event):
     """At the target: a channel goes on from where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedFault(Event):
+    """At the target: what was kept of a parked channel breaks the protocol, and the channel must be closed for it.
+
+    It comes to light when another channel, or the guest, lets it begin: no error of theirs.
+    """
+
+    channel: Channel
+    error: RemoteError
 
 
 class ParkedChannel:

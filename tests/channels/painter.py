@@ -127,7 +127,7 @@ class Painter:
                 self.cache.clear()
             case base.WaitForChannels():
                 self.cache.clear()  # another display's INVAL_ALL_PIXMAPS is waited for: the cache is the client's
-            case base.SetAck() | base.Ping() | display.InvalAllPalettes():
+            case base.SetAck() | base.Ping() | display.InvalAllPalettes() | base.Migrate() | base.MigrateData():
                 pass
             case _:
                 raise AssertionError(f"not painted: {message}")

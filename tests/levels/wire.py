@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spiceemu.channels.channel import Channel
+from spiceemu.channels.events import Event
+from spiceemu.channels.migration import ParkedChannel
 from spiceemu.guest.machine import Guest
+from spiceemu.migration import Arrival
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol import display, main
 from spiceemu.protocol.capabilities import ChannelType, Words
@@ -23,6 +26,9 @@ from ..channels.painter import Painter
 
 SESSION_ID = 0x1234
 MAIN, DISPLAY, INPUTS, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.CURSOR
+
+
+USUAL_INIT = display.Init(1, 1 << 20, 1, 1 << 20)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Line:
 
     kind: ChannelType
     number: int
-    channel: Channel
+    channel: Channel | ParkedChannel
     conversation: Conversation
     painter: Painter
 
@@ -71,10 +77,22 @@ class Wire:
     :param guest: what the server shows.
     :param level: what it behaves like.
     :param client: what the client announces.
+    :param arrival: for a client that comes from another server, with its session or without one.
+    :param alone: whether it is the server's only client.
+    :ivar events: what the session has told of the client.
     """
 
-    def __init__(self, guest: Guest, level: Level, client: RealClient) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        level: Level,
+        client: RealClient,
+        *,
+        arrival: Arrival | None = None,
+        alone: bool = True,
+    ) -> None:
         self.client = client
+        self.events: list[Event] = []
         self.lines: dict[tuple[ChannelType, int], Line] = {}
         self.pieces: list[tuple[Line, bool, bytes]] = []
         """All that went over the wire, in order: which line, whether from the client, the bytes."""
@@ -92,9 +110,11 @@ class Wire:
             compression="auto",
             now=0.0,
             level=level,
+            arrival=arrival,
+            alone=lambda: alone,
         )
 
-    def connect(self, *, sound: bool = True) -> None:
+    def connect(self, *, sound: bool = True, init: display.Init = USUAL_INIT) -> None:
         """Link main, then all that it lists."""
         self.link(MAIN, 0)
         self.pump()
@@ -106,7 +126,7 @@ class Wire:
                 self.link(ChannelType(each.type), each.id)
         for kind, number in list(self.lines):
             if kind is DISPLAY:
-                self.say(kind, number, display.Init(1, 1 << 20, 1, 1 << 20))
+                self.say(kind, number, init)
         self.pump()
 
     def link(self, kind: ChannelType, number: int) -> Line:
@@ -115,7 +135,7 @@ class Wire:
         theirs = ClientLink(
             kind,
             number,
-            connection_id=SESSION_ID if self.lines else 0,
+            connection_id=SESSION_ID if self.lines or self.session.arrival is not None else 0,
             common_capabilities=self.client.common,
             channel_capabilities=self.client.words.get(kind, ()),
             version=(2, self.client.minor),
@@ -141,8 +161,13 @@ class Wire:
 
     def _to_server(self, line: Line, data: bytes) -> None:
         self.pieces.append((line, True, data))
-        for _ in self.session.receive(line.channel, data, 0.0):
-            pass
+        for event in self.session.receive(self._channel(line), data, 0.0):
+            self.events.append(event)
+
+    def _channel(self, line: Line) -> Channel | ParkedChannel:
+        """A line's channel now: a parked one gives way to one that has begun."""
+        line.channel = self.session.find(line.kind, line.number) or line.channel
+        return line.channel
 
     def pump(self) -> None:
         """Let the client take, and answer, until neither has anything to say."""
@@ -151,7 +176,7 @@ class Wire:
 
     def pump_once(self, line: Line) -> bool:
         """Let the client take what a channel gives at one time."""
-        data = b"".join(line.channel.data_to_send())
+        data = b"".join(self._channel(line).data_to_send())
         self.pieces.append((line, False, data))
         messages, answer = line.conversation.receive_data(data)
         if line.kind is DISPLAY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 READ_SIZE = 1 << 16
@@ -14,6 +14,9 @@ CLIENT, SERVER = "client", "server"
 
 #: Who sent it, and the bytes.
 Piece = tuple[str, bytes]
+
+#: What becomes of a piece on its way.
+Change = Callable[[str, bytes], bytes]
 
 
 class Recorder:
@@ -24,8 +27,9 @@ class Recorder:
     :ivar flows: by side, whether what it sends is passed on.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, change: Change = lambda _, data: data) -> None:
         self.connections: list[list[Piece]] = []
+        self.passed: list[tuple[int, str, bytes]] = []  #: Every piece with its connection, in the order they passed.
         self.port = 0
         self.open = asyncio.Event()
         self.asked = asyncio.Event()
@@ -33,6 +37,7 @@ class Recorder:
         for flow in self.flows.values():
             flow.set()
         self._target = target
+        self._change = change
         self._tasks: set[asyncio.Task[None]] = set()
 
     def sent_by(self, side: str, connection: int = 0) -> bytes:
@@ -41,14 +46,15 @@ class Recorder:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pieces: list[Piece] = []
+        number = len(self.connections)
         self.connections.append(pieces)
         self.asked.set()
         try:
             await self.open.wait()
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
             await asyncio.gather(
-                self._pass(CLIENT, pieces, reader, server_writer),
-                self._pass(SERVER, pieces, server_reader, writer),
+                self._pass(number, CLIENT, pieces, reader, server_writer),
+                self._pass(number, SERVER, pieces, server_reader, writer),
             )
         except OSError:
             pass  # the client then sees what it would see without us: a connection that ends
@@ -56,14 +62,16 @@ class Recorder:
             writer.close()
 
     async def _pass(
-        self, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, number: int, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         # A side that goes away ends the other's connection as well, and that is all a relay has to do about it.
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(READ_SIZE):
                     await self.flows[side].wait()
+                    data = self._change(side, data)
                     pieces.append((side, data))
+                    self.passed.append((number, side, data))
                     writer.write(data)
                     await writer.drain()
         finally:
@@ -76,9 +84,14 @@ class Recorder:
 
 
 @contextlib.asynccontextmanager
-async def recording(target: int, *, held: bool = False) -> AsyncIterator[Recorder]:
-    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts; if held, once ``open`` is set."""
-    recorder = Recorder(target)
+async def recording(
+    target: int, change: Change = lambda _, data: data, *, held: bool = False
+) -> AsyncIterator[Recorder]:
+    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts; if held, once ``open`` is set.
+
+    :param change: what becomes of each piece.
+    """
+    recorder = Recorder(target, change)
     if not held:
         recorder.open.set()
     server = await asyncio.start_server(recorder._accept, "127.0.0.1", 0)

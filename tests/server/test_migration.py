@@ -1,0 +1,576 @@
+"""Migrations over sockets: what is left behind, what hostile clients cannot break, and a target in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from spiceemu import moving, snapshot
+from spiceemu.channels.events import (
+    ChannelClosed,
+    ClientArrived,
+    Disconnected,
+    KeyDown,
+    KeyUp,
+    MigrationConnected,
+    MigrationFailed,
+    Violation,
+)
+from spiceemu.channels.migration import MAX_PARKED
+from spiceemu.migration import ARRIVAL_TIMEOUT, Destination
+from spiceemu.moving import Moved
+from spiceemu.protocol import base, inputs, main
+from spiceemu.protocol.errors import InvalidValue, LinkError, MalformedSnapshot, NotCompatible, WrongState
+from spiceemu.protocol.level import MigrationScheme
+from spiceemu.server import SpiceServer
+
+from .follower import CURSOR, DISPLAY, INPUTS, MAIN, Follower
+from .probe import PATIENCE, ProbeChannel, serving, turns, until
+
+SEMI, SEAMLESS, SWITCH_HOST = MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS, MigrationScheme.SWITCH_HOST
+LEVELS = {SWITCH_HOST: "0.8", SEMI: "0.10", SEAMLESS: "0.15.1"}
+SIZE = (64, 48)
+
+
+@asynccontextmanager
+async def two_servers(
+    scheme: MigrationScheme = SEAMLESS, **of_target: Any
+) -> AsyncIterator[tuple[SpiceServer, SpiceServer]]:
+    """A source whose level has this scheme at best, and a target that has all; neither may leave anything behind."""
+    async with (
+        serving(displays=[SIZE], compat=LEVELS[scheme]) as source,
+        serving(**{"displays": [SIZE], **of_target}) as target,
+    ):
+        yield source, target
+
+
+def start(work: Coroutine[Any, Any, list[Moved]]) -> asyncio.Task[list[Moved]]:
+    return asyncio.get_running_loop().create_task(work)
+
+
+async def result(move: asyncio.Task[list[Moved]]) -> list[Moved]:
+    async with asyncio.timeout(PATIENCE):
+        return await move
+
+
+FOLLOW: dict[MigrationScheme, Callable[[Follower, SpiceServer], Coroutine[Any, Any, None]]] = {
+    SWITCH_HOST: Follower.follow_host,
+    SEMI: Follower.follow_semi_seamlessly,
+    SEAMLESS: Follower.follow_seamlessly,
+}
+
+
+@pytest.mark.parametrize("scheme", FOLLOW, ids=lambda scheme: scheme.name)
+async def test_a_client_and_its_guest_move(scheme: MigrationScheme) -> None:
+    async with two_servers(scheme) as (source, target):
+        source.displays[0].fill((5, 5, 20, 20), "steelblue")
+        source.guest.clipboard.set_text("text")
+        async with Follower.at(source) as client:
+            old = client.session_id
+            client.inputs.send(inputs.KeyDown(0x1E))
+            here = await source.wait_client()
+            await here.expect(KeyDown(0x1E))
+            move = start(source.migrate_to(target))
+            await FOLLOW[scheme](client, target)
+            assert await result(move) == [Moved(old, scheme, True)]
+            await here.wait_disconnected()
+            there = await target.wait_client()
+            if scheme is not SWITCH_HOST:  # a client that comes anew does so when it likes, as any other
+                await there.expect(ClientArrived(scheme))
+            assert (there.session_id == old) is (scheme is not SWITCH_HOST)
+            assert target.guest.keyboard.held == (set() if scheme is SWITCH_HOST else {0x1E})
+            target.displays[0].fill((1, 1, 3, 3), "red")
+            shown = client.there[DISPLAY, 0]
+            await shown.until(
+                lambda: shown.painter.marked and shown.painter.primary.pixels == target.displays[0].screenshot().pixels
+            )
+            client.there[INPUTS, 0].send(inputs.KeyUp(0x9E), inputs.KeyDown(0x1F))
+            await there.expect(KeyDown(0x1F))
+            assert target.guest.clipboard.text_of(0) == "text"
+
+
+# --- clients that stop on the way -------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_never_links_is_sent_there_and_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr(moving, "LEAVE_TIMEOUT", 0.05)
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        here = await source.wait_client()
+        assert await result(start(source.migrate_to(target))) == [Moved(client.session_id, SWITCH_HOST, False)]
+        await client.main.take(main.MigrateSwitchHost)
+        failed = await here.expect(MigrationFailed)
+        assert failed.text == "the client did not link the other server within CONNECT_TIMEOUT 0.05 s"
+        gone = await here.expect(Disconnected)
+        assert gone.reason == "it did not leave within LEAVE_TIMEOUT 0.05 s"
+        await client.wait_end()
+        assert source.clients == []
+
+
+@pytest.mark.parametrize("stop", ["at MIGRATE", "at one channel", "with its states"])
+async def test_a_client_that_stops_midway_is_dropped(monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        here = await source.wait_client()
+        monkeypatch.setattr(moving, "LEAVE_TIMEOUT", 0.2)
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        if stop == "at one channel":
+            await client.main.take(base.Migrate)
+            client.main.send(base.MigrateFlushMark())
+        elif stop == "with its states":
+            await client.flush()
+            await client.states()
+        assert await result(move) == [Moved(client.session_id, SEAMLESS, False)]
+        gone = await here.expect(Disconnected)
+        assert gone.reason == "it did not leave within LEAVE_TIMEOUT 0.2 s"
+
+
+@pytest.mark.parametrize("stop", ["begun", "linked", "connected", "frozen", "flushed"])
+async def test_a_client_that_vanishes_midway_is_lost_at_once(stop: str) -> None:
+    """Nobody waits for it: the timeouts here are longer than the test's patience."""
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        session_id = client.session_id
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        if stop != "begun":
+            await client.link_there(target, asks=True)
+        if stop in ("connected", "frozen", "flushed"):
+            client.main.send(main.MigrateConnectedSeamless())
+        if stop == "frozen":
+            await client.main.take(base.Migrate)
+        if stop == "flushed":
+            await client.flush()
+        for channel in (*client.channels.values(), *client.there.values()):
+            await channel.close(abort=True)
+        async with asyncio.timeout(5):
+            (moved,) = await move
+        assert moved.session_id == session_id
+        await until(lambda: not source.clients and not target.clients)
+
+
+async def test_a_client_that_vanishes_leaves_the_others_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with (
+        serving(displays=[SIZE], shared=True) as source,
+        serving(displays=[SIZE], shared=True) as target,
+        Follower.at(source) as stays,
+        Follower.at(source) as goes,
+    ):
+        ids = [stays.session_id, goes.session_id]
+        move = start(source.migrate_to(target))
+        await stays.main.take(main.MigrateBegin)
+        await goes.close(abort=True)
+        await stays.follow_semi_seamlessly(target)
+        assert {each.session_id: each.followed for each in await result(move)} == {ids[0]: True, ids[1]: False}
+
+
+async def test_two_clients_of_a_shared_server_go_semi_seamlessly() -> None:
+    async with serving(displays=[SIZE], shared=True) as source, serving(displays=[SIZE], shared=True) as target:
+        source.displays[0].fill((0, 0, 9, 9), "red")
+        async with Follower.at(source) as one, Follower.at(source) as other:
+            move = start(source.migrate_to(target))
+            await asyncio.gather(one.follow_semi_seamlessly(target), other.follow_semi_seamlessly(target))
+            assert [(each.scheme, each.followed) for each in await result(move)] == [(SEMI, True)] * 2
+            for client in (one, other):
+                shown = client.there[DISPLAY, 0]
+                await shown.until(lambda it=shown: it.painter.surfaces and it.painter.marked)
+                assert shown.painter.primary.pixels == target.displays[0].screenshot().pixels
+            assert len(target.clients) == 2
+
+
+async def test_who_floods_a_parked_channel_loses_it() -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target)
+        (there,) = target.clients
+        flooded = client.there[DISPLAY, 0]
+        flooded.send_bytes(bytes(MAX_PARKED + 1))
+        await flooded.wait_end()
+        violation = await there.expect(Violation)
+        assert violation.text.endswith(f"before it begins, the limit is {MAX_PARKED}")
+        client.main.send(main.MigrateConnected())
+        await client.main.take(main.MigrateEnd)
+        await client.leave()
+        await result(move)
+        client.there[MAIN, 0].send(main.MigrateEnd())
+        await client.there[MAIN, 0].take(main.Init)
+
+
+async def test_what_was_wrong_on_a_parked_channel_does_not_reach_the_source() -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target)
+        wrong = client.there[CURSOR, 0]
+        wrong.send_bytes(b"\xff" * 18)
+        client.there[MAIN, 0].send(main.MigrateEnd())  # before its time: held back until the guest is there
+        client.main.send(main.MigrateConnected())
+        await client.main.take(main.MigrateEnd)
+        await client.leave()
+        assert [each.followed for each in await result(move)] == [True]
+        await wrong.wait_end()
+        await client.there[MAIN, 0].take(main.Init)
+        (there,) = target.clients
+        await there.expect(Violation(CURSOR, 0))
+        await there.expect(ChannelClosed(CURSOR, 0))
+        await client.there[INPUTS, 0].take(inputs.Init)
+
+
+async def test_a_state_that_is_none_ends_its_channel() -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        await client.flush()
+        states = await client.states()
+        await client.leave()
+        await result(move)
+        client.there[DISPLAY, 0].send(base.MigrateData(states[MAIN, 0].data))
+        await client.there[DISPLAY, 0].wait_end()
+        (there,) = target.clients
+        violation = await there.expect(Violation)
+        assert violation.text.startswith("display.DisplayData.header.magic at offset 0: b'MNMD'")
+        client.there[MAIN, 0].send(base.MigrateData(states[MAIN, 0].data))
+        await there.expect(ClientArrived(SEAMLESS))
+
+
+async def test_a_client_that_waits_for_no_guest_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(displays=[SIZE]) as target:
+        target.expect_guest()
+        link = await ProbeChannel.linked(target, MAIN, connection_id=77)
+        (there,) = target.clients
+        (member,) = target.members
+        member.check_time(asyncio.get_running_loop().time() + ARRIVAL_TIMEOUT + 1)
+        assert (await there.expect(Disconnected)).reason == "no guest came within ARRIVAL_TIMEOUT 300 s"
+        await link.wait_end()
+        await link.close()
+
+
+# --- targets that do not take them ------------------------------------------------------------------------------------
+
+
+async def test_another_password_at_the_target_ends_as_switch_host() -> None:
+    async with two_servers(password="other") as (source, target), Follower.at(source) as client:
+        here = await source.wait_client()
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        with pytest.raises(LinkError):
+            await client.link_there(target)
+        client.main.send(main.MigrateConnectError())
+        await here.expect(MigrationFailed)
+        await client.main.take(main.MigrateSwitchHost)
+        await client.leave()
+        assert [(each.scheme, each.followed) for each in await result(move)] == [(SWITCH_HOST, True)]
+
+
+async def test_a_client_that_was_at_the_target_gives_way() -> None:
+    async with two_servers(SEMI) as (source, target), Follower.at(target) as early, Follower.at(source) as client:
+        await target.wait_client()
+        move = start(source.migrate_to(target))
+        await client.follow_semi_seamlessly(target)
+        await result(move)
+        await early.wait_end()
+        assert len(target.clients) == 1
+
+
+async def nothing_was_said(client: Follower) -> None:
+    """A refusal comes before the client hears of anything."""
+    await turns()
+    begun = main.MigrateBegin | main.MigrateBeginSeamless | main.MigrateSwitchHost | main.MigrateCancel
+    assert not any(isinstance(message, begun) for message in client.main.received)
+    assert not client.main.at_end
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"agent": False}, InvalidValue, "the guest that moves has an agent, the target's has none"),
+        ({"displays": [SIZE]}, InvalidValue, "the target has 1 display, the guest that moves has 2"),
+        (
+            {"compat": "0.6", "displays": [SIZE]},
+            NotCompatible,
+            "level 0.6 lacks MULTI_DISPLAY_CHANNELS, and a second display channel cannot be withdrawn",
+        ),
+    ],
+)
+async def test_a_target_that_cannot_be_the_guest_is_refused(
+    options: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    async with (
+        serving(displays=[SIZE, SIZE]) as source,
+        serving(**{"displays": [SIZE] * 2, **options}) as target,
+        Follower.at(source) as client,
+    ):
+        with pytest.raises(error) as caught:
+            await source.migrate_to(target)
+        assert str(caught.value) == text
+        await nothing_was_said(client)
+
+
+async def test_a_target_for_one_client_is_refused_two() -> None:
+    async with (
+        serving(displays=[SIZE], shared=True) as source,
+        serving(displays=[SIZE]) as target,
+        Follower.at(source),
+        Follower.at(source) as client,
+    ):
+        with pytest.raises(InvalidValue, match=r"^the target takes one client at once, and there are 2$"):
+            await source.migrate_to(target)
+        await nothing_was_said(client)
+
+
+async def test_a_target_that_cannot_be_reached_is_refused() -> None:
+    async with serving(displays=[SIZE]) as source:
+        with pytest.raises(WrongState, match=r"^the target of a migration must listen before its clients come$"):
+            await source.migrate_to(SpiceServer(displays=[SIZE]))
+        with pytest.raises(InvalidValue, match=r"^a server cannot be the target of its own migration$"):
+            await source.migrate_to(source)
+        with pytest.raises(InvalidValue, match=r"^a migration to there needs a port$"):
+            await source.migrate_to(Destination("there"))
+
+
+async def test_one_migration_at_a_time() -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        with pytest.raises(WrongState, match=r"^a migration to 127\.0\.0\.1 is under way$"):
+            await source.migrate_to(target)
+        await client.follow_seamlessly(target)
+        await result(move)
+
+
+# --- ends in the middle -----------------------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_migration_leaves_the_client_here() -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        here = await source.wait_client()
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        await here.expect(MigrationConnected)
+        move.cancel()
+        # Cancelled where it stood: told to leave already, or not. A client that was told has nothing to stay for.
+        with pytest.raises(asyncio.CancelledError):
+            await move
+        assert (await here.expect(MigrationFailed)).text.startswith("the migration was cancelled")
+
+
+async def test_cancelled_while_it_links() -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        move.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await move
+        await client.main.take(main.MigrateCancel)
+        client.inputs.send(inputs.KeyDown(0x1E), inputs.KeyUp(0x9E))
+        here = await source.wait_client()
+        await here.expect(KeyUp(0x1E))
+        again = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless, 2)
+        await client.follow_seamlessly(target)
+        assert [each.followed for each in await result(again)] == [True]
+
+
+async def test_what_cannot_be_delivered_ends_the_migration() -> None:
+    async def fails(_snapshot: bytes) -> None:
+        raise OSError("the disk is full")
+
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        here = await source.wait_client()
+        move = start(source.migrate_to(Destination("127.0.0.1", target.port), deliver=fails))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        await client.flush()
+        with pytest.raises(OSError, match="the disk is full"):
+            await result(move)
+        text = "the migration was cancelled after the client was told to leave"
+        assert (await here.expect(MigrationFailed)).text == text
+        assert (await here.expect(Disconnected)).reason == text
+        await client.wait_end()
+
+
+@pytest.mark.parametrize("phase", ["begun", "linked", "frozen"])
+@pytest.mark.parametrize("closed", ["source", "target"])
+async def test_either_server_can_close_in_the_middle(closed: str, phase: str) -> None:
+    """What is left behind is looked for by ``serving``."""
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        if phase != "begun":
+            await client.link_there(target, asks=True)
+        if phase == "frozen":
+            client.main.send(main.MigrateConnectedSeamless())
+            await client.main.take(base.Migrate)
+        if closed == "source":
+            await source.close()
+            assert [each.followed for each in await result(move)] == [False]
+            return
+        await target.close()
+        if phase == "frozen":
+            await client.flush()
+            await client.states()
+            await client.leave()
+            assert [each.followed for each in await result(move)] == [True]
+            return
+        # The client says how it is: it cannot go there. Nor is it sent there.
+        client.main.send(main.MigrateConnectError())
+        text = r"^the target of the migration was closed before the guest had gone there$"
+        with pytest.raises(WrongState, match=text):
+            await result(move)
+        client.inputs.send(inputs.KeyDown(0x1E))
+        here = await source.wait_client()
+        await here.expect(KeyDown(0x1E))
+
+
+# --- snapshots --------------------------------------------------------------------------------------------------------
+
+
+def guest_in(data: bytes) -> dict[str, Any]:
+    guest: dict[str, Any] = snapshot.load(data)["guest"]
+    return guest
+
+
+@pytest.mark.parametrize("agent", [True, False])
+async def test_a_server_made_of_a_snapshot_is_the_same(agent: bool) -> None:
+    async with serving(displays=[SIZE, (30, 20)], title="a name", agent=agent) as server:
+        surface = server.displays[1].create_surface(7, 5, has_alpha=True)
+        server.displays[1].fill((0, 0, 4, 4), "red", surface=surface)
+        server.displays[0].text((1, 1), "text", color="white")
+        server.guest.cursor.move(9, 8)
+        server.guest.type_scancodes(b"\x1e\x3a\xba")
+        async with Follower.at(server):
+            taken = server.snapshot()
+    async with SpiceServer.from_snapshot(taken) as made:
+        assert guest_in(made.snapshot()) == guest_in(taken)
+        assert made.title == "a name"
+        async with Follower.at(made) as client:
+            await client.shows(made.displays[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"guest": None}, "state: None is not a dictionary"),
+        ({"more": 1}, "state: has the unknown field 'more'"),
+        ({"sessions": {"x": {}}}, "sessions: 'x' is no session's id"),
+        ({"sessions": {"00000001": {}}}, "sessions.00000001: has no field 'mouse_mode'"),
+    ],
+)
+async def test_a_snapshot_of_no_server_is_refused(change: dict[str, Any], text: str) -> None:
+    async with serving(displays=[SIZE]) as server:
+        whole = snapshot.load(server.snapshot())
+        before = guest_in(server.snapshot())
+        with pytest.raises(InvalidValue) as caught:
+            server.receive_guest(snapshot.dump({**whole, **change}))
+        assert str(caught.value) == text
+        with pytest.raises(InvalidValue):
+            SpiceServer.from_snapshot(snapshot.dump({**whole, **change}))
+        with pytest.raises(MalformedSnapshot):
+            SpiceServer.from_snapshot(b"")
+        assert guest_in(server.snapshot()) == before
+
+
+async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
+    async with two_servers() as (source, _), Follower.at(source):
+        whole = snapshot.load(source.snapshot())
+        ((name, session),) = whole["sessions"].items()
+        for path, value in (
+            (("mouse_mode",), 3),
+            (("multi_media_time",), -1),
+            (("agent",), {"reader": {}, "writer": {}, "tokens": {}}),
+            (("displays",), {"x": {}}),
+            (("displays", "0", "created"), [[0, 1, 1]]),
+            (("displays", "0", "dirty"), [[0, -1, 0, 1, 1]]),
+            (("displays", "0", "cache"), [[-1, 1]]),
+            (("displays", "0", "cache"), [[1, 0]]),
+            (("displays", "0", "mark_due"), 1),
+        ):
+            changed = snapshot.load(source.snapshot())
+            place = changed["sessions"][name]
+            for each in path[:-1]:
+                place = place[each]
+            place[path[-1]] = value
+            with pytest.raises(InvalidValue, match=rf"^sessions\.{name}\.{path[0]}"):
+                SpiceServer.from_snapshot(snapshot.dump(changed))
+        assert session["displays"]["0"]["created"]
+
+
+CHILD = """
+import asyncio, sys
+from spiceemu import SpiceServer
+
+async def main():
+    async with SpiceServer(displays=[(64, 48)]) as server:
+        server.expect_guest()
+        print(server.port, flush=True)
+        loop = asyncio.get_running_loop()
+        size = int(await loop.run_in_executor(None, sys.stdin.buffer.readline))
+        server.receive_guest(await loop.run_in_executor(None, sys.stdin.buffer.read, size))
+        print("received", flush=True)
+        client = await server.wait_client()
+        while True:
+            event = await client.next_event()
+            if type(event).__name__ in ("ClientArrived", "KeyDown"):
+                print(event, flush=True)
+            if type(event).__name__ == "KeyDown":
+                print(server.displays[0].screenshot().pixels.hex(), flush=True)
+                return
+
+asyncio.run(main())
+"""
+
+
+class Elsewhere:
+    """As much of a server as a client needs to know that is in another process."""
+
+    host = "127.0.0.1"
+    tls_port = None
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+
+@pytest.mark.parametrize("scheme", [SEMI, SEAMLESS], ids=lambda scheme: scheme.name)
+async def test_a_target_in_another_process(scheme: MigrationScheme) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 20
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    stdin, stdout = child.stdin, child.stdout
+
+    async def deliver(taken: bytes) -> None:
+        stdin.write(b"%d\n" % len(taken) + taken)
+        assert await stdout.readline() == b"received\n"
+
+    try:
+        async with asyncio.timeout(3 * PATIENCE), serving(displays=[SIZE], compat=LEVELS[scheme]) as source:
+            target: Any = Elsewhere(int(await stdout.readline()))
+            source.displays[0].fill((5, 5, 20, 20), "steelblue")
+            async with Follower.at(source) as client:
+                move = start(source.migrate_to(Destination("127.0.0.1", target.port), deliver=deliver))
+                await FOLLOW[scheme](client, target)
+                assert [(each.scheme, each.followed) for each in await result(move)] == [(scheme, True)]
+                client.there[INPUTS, 0].send(inputs.KeyDown(0x1E))
+                assert (await stdout.readline()).decode().startswith(f"ClientArrived(scheme={scheme!r}")
+                assert (await stdout.readline()).decode().startswith("KeyDown(scancode=30")
+                there = bytes.fromhex((await stdout.readline()).decode())
+                assert there == source.displays[0].screenshot().pixels
+                shown = client.there[DISPLAY, 0]
+                await shown.until(lambda: shown.painter.surfaces and shown.painter.primary.pixels == there)
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
