@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from spiceemu.cli.arguments import Arguments
 from spiceemu.cli.exits import EXIT_USAGE, stop
-from spiceemu.likeness import client_words, show_words, type_name
-from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, channel_names, common_names, to_words
+from spiceemu.likeness import client_words, show_words
+from spiceemu.protocol.capabilities import (
+    CHANNEL_CAPABILITIES,
+    ChannelType,
+    channel_names,
+    common_names,
+    to_words,
+    type_name,
+)
 from spiceemu.protocol.compat import EXTRAPOLATED, FEATURES, RELEASES, CompatVersion, Feature
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.level import LEVELS, Level, MigrationScheme, changed, each_feature, level_of
