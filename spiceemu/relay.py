@@ -74,12 +74,20 @@ class Target:
 _TARGET = re.compile(r"(?:spice://)?(?P<host>\[[^\[\]/@?]+\]|[^\[\]:/@?]+):(?P<port>[0-9]{1,5})/?")
 
 
+_UNIX = "spice+unix://"
+
+
+def is_unix(address: str) -> bool:
+    """Whether an address as users write it is that of a unix socket."""
+    return address.startswith(_UNIX)
+
+
 def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
     """Read an address as users write it: ``HOST:PORT``, ``spice://HOST:PORT`` or ``spice+unix:///PATH``.
 
     :raises InvalidValue: it is none of these.
     """
-    unix = text.removeprefix("spice+unix://")
+    unix = text.removeprefix(_UNIX)
     if unix != text and unix.startswith("/"):
         return Target(unix_path=unix, tls=tls)
     found = _TARGET.fullmatch(text)
