@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spiceemu.judge.connection import ConnectionJudge
+from spiceemu.judge.memory import Held
 from spiceemu.judge.session import Sessions
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class StreamJudge:
         self.connections = 0
         """Connections so far."""
         self._sessions = Sessions()
+        self._held = Held()
         self._open: dict[ConnectionJudge, None] = {}
         self._messages = 0  # of the connections that have ended
 
@@ -44,7 +46,7 @@ class StreamJudge:
         :param local: whether it goes over a unix socket.
         """
         self.connections += 1
-        connection = ConnectionJudge(self.level, name, self._sessions, local=local)
+        connection = ConnectionJudge(self.level, name, self._sessions, local=local, held=self._held)
         self._open[connection] = None
         return connection
 
