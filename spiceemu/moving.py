@@ -16,12 +16,13 @@ from spiceemu.channels import events
 from spiceemu.listeners import WILDCARDS
 from spiceemu.migration import Departure, DepartureState, Destination, choose_scheme
 from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.errors import NotCompatible, WrongState
+from spiceemu.protocol.errors import InvalidValue, NotCompatible, WrongState
 from spiceemu.protocol.level import MigrationScheme
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from spiceemu.guest.machine import Guest
     from spiceemu.member import Member
     from spiceemu.server import SpiceServer
 
@@ -67,13 +68,28 @@ def destination_of(target: SpiceServer | Destination, cert_subject: str) -> Dest
     return destination
 
 
+def check_guest(guest: Guest, other: Guest) -> None:
+    """Refuse a target whose guest cannot become what this one is, while the clients are here still.
+
+    :raises InvalidValue: saying what it lacks.
+    """
+    has, needs = len(other.displays), len(guest.displays)
+    if has < needs:
+        raise InvalidValue(f"the target has {has} display{'s' * (has != 1)}, the guest that moves has {needs}")
+    if (guest.agent is None) != (other.agent is None):
+        who = ("the guest that moves", "the target's") if other.agent is None else ("the target's guest", "the other")
+        raise InvalidValue(f"{who[0]} has an agent, {who[1]} has none")
+
+
 def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -> None:
     """Refuse a target that lacks what is in use here, or, to retreat, give up what can be given up.
 
     :raises NotCompatible: naming the features.
+    :raises InvalidValue: the target's guest cannot become what the source's is.
     """
     lacking = source.level.features & ~target.level.features
     guest = source.guest
+    check_guest(guest, target.guest)
     used = []
     if Feature.SURFACES in lacking and any(len(display.surfaces) > 1 for display in guest.displays):
         used.append(Feature.SURFACES)

@@ -17,11 +17,21 @@ Piece = tuple[str, bytes]
 
 
 class Recorder:
-    """Listens on ``port`` of 127.0.0.1; ``connections`` holds each connection's pieces in the order they passed."""
+    """Listens on ``port`` of 127.0.0.1; ``connections`` holds each connection's pieces in the order they passed.
+
+    :ivar open: whether connections are let through to the server; until then it is as slow as can be.
+    :ivar asked: set by the first connection.
+    :ivar flows: by side, whether what it sends is passed on.
+    """
 
     def __init__(self, target: int) -> None:
         self.connections: list[list[Piece]] = []
         self.port = 0
+        self.open = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.flows = {CLIENT: asyncio.Event(), SERVER: asyncio.Event()}
+        for flow in self.flows.values():
+            flow.set()
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -32,22 +42,27 @@ class Recorder:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pieces: list[Piece] = []
         self.connections.append(pieces)
+        self.asked.set()
         try:
+            await self.open.wait()
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            await asyncio.gather(
+                self._pass(CLIENT, pieces, reader, server_writer),
+                self._pass(SERVER, pieces, server_reader, writer),
+            )
         except OSError:
-            # The client then sees what it would see without us: a connection that ends.
+            pass  # the client then sees what it would see without us: a connection that ends
+        finally:
             writer.close()
-            return
-        await asyncio.gather(
-            self._pass(CLIENT, pieces, reader, server_writer), self._pass(SERVER, pieces, server_reader, writer)
-        )
 
-    @staticmethod
-    async def _pass(side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         # A side that goes away ends the other's connection as well, and that is all a relay has to do about it.
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(READ_SIZE):
+                    await self.flows[side].wait()
                     pieces.append((side, data))
                     writer.write(data)
                     await writer.drain()
@@ -61,9 +76,11 @@ class Recorder:
 
 
 @contextlib.asynccontextmanager
-async def recording(target: int) -> AsyncIterator[Recorder]:
-    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts."""
+async def recording(target: int, *, held: bool = False) -> AsyncIterator[Recorder]:
+    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts; if held, once ``open`` is set."""
     recorder = Recorder(target)
+    if not held:
+        recorder.open.set()
     server = await asyncio.start_server(recorder._accept, "127.0.0.1", 0)
     recorder.port = server.sockets[0].getsockname()[1]
     try:
