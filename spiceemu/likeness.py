@@ -19,6 +19,7 @@ from spiceemu.protocol.capabilities import (
     channel_names,
     common_names,
     to_words,
+    type_name,
 )
 from spiceemu.protocol.compat import RELEASES, Feature
 from spiceemu.protocol.enums import LinkErr
@@ -174,12 +175,6 @@ def in_order() -> Iterator[tuple[str, Level]]:
 def client_words(channel_type: int) -> Words:
     """The channel words of a client that can do all there is."""
     return to_words(CHANNEL_CAPABILITIES.get(channel_type, ()))
-
-
-def type_name(channel_type: int) -> str:
-    """A channel type's name, or its number if it has none."""
-    known = channel_type in ChannelType.__members__.values()
-    return ChannelType(channel_type).name.lower() if known else f"type {channel_type}"
 
 
 def show_words(words: Words) -> str:

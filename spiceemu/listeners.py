@@ -160,3 +160,10 @@ def uri_of(host: str, port: int | None, tls_port: int | None, unix_path: str | N
         host = WILDCARDS.get(host, host)
         return f"spice://{f'[{host}]' if ':' in host else host}?tls-port={tls_port}"
     return f"spice://{show_address(host, port)}" + (f"?tls-port={tls_port}" if tls_port is not None else "")
+
+
+def reason_of(error: OSError) -> str:
+    """Why a connection failed, in the system's words."""
+    if isinstance(error, ConnectionError) and error.errno is not None:
+        return os.strerror(error.errno)  # asyncio's own text is about its calls
+    return getattr(error, "verify_message", "") or error.strerror or str(error) or type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.capabilities import ChannelType, is_channel_type, type_name
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.errors import (
     BadConnectionId,
@@ -44,10 +44,6 @@ def channel_types(names: Iterable[str]) -> frozenset[ChannelType]:
         else:
             raise InvalidValue(f"no channel is called {name!r}; there are {ALL}, {', '.join(known)}")
     return frozenset(found)
-
-
-def _name(channel_type: int) -> str:
-    return ChannelType(channel_type).name.lower()
 
 
 class ServerPolicy:
@@ -120,12 +116,18 @@ class ServerPolicy:
     def admit(self, request: LinkRequest) -> None:
         """Judge the link message; see :class:`~spiceemu.protocol.link.LinkPolicy`."""
         kind, number = request.channel_type, request.channel_id
+        # In spice-server's order (reds.c): the way in is judged before it is asked whether there is such a channel.
+        if request.secure and self._is_among(kind, self.plain_only):
+            raise NeedUnsecured(f"link: the {type_name(kind)} channel is not served over TLS")
+        if not request.secure and self._is_among(kind, self.tls_only):
+            raise NeedSecured(f"link: the {type_name(kind)} channel is only served over TLS")
         if not self._offers(request) and self.level.has(Feature.SILENT_REFUSAL):
             raise ChannelNotAvailable(f"link: there is no channel of type {kind} with id {number}")
-        if request.secure and kind in self.plain_only:
-            raise NeedUnsecured(f"link: the {_name(kind)} channel is not served over TLS")
-        if not request.secure and kind in self.tls_only:
-            raise NeedSecured(f"link: the {_name(kind)} channel is only served over TLS")
+
+    @staticmethod
+    def _is_among(kind: int, channels: frozenset[ChannelType]) -> bool:
+        """Whether a type is one of these; one that nobody has belongs to all of them."""
+        return kind in channels or (len(channels) == len(ChannelType) and not is_channel_type(kind))
 
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
         """The words of the reply: real servers that answer for a channel that is not there look up its type's first."""

@@ -12,7 +12,6 @@ as levels differ in how. Real servers drop the client they have when another one
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 from spiceemu.likeness import (
@@ -28,7 +27,7 @@ from spiceemu.likeness import (
     Question,
     client_words,
 )
-from spiceemu.listeners import show_address
+from spiceemu.listeners import reason_of, show_address
 from spiceemu.protocol import base, catalogue, display, main
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, has_capability
 from spiceemu.protocol.enums import LinkErr
@@ -209,7 +208,7 @@ class _Probe:
             text = f"cannot connect to {self.address}: no answer in {self._timeout:g} s"
             raise AddressUnavailable(text) from None
         except OSError as error:  # those of TLS as well
-            raise AddressUnavailable(f"cannot connect to {self.address}: {_reason(error)}") from error
+            raise AddressUnavailable(f"cannot connect to {self.address}: {reason_of(error)}") from error
         self._wires.append(wire)
         return wire
 
@@ -402,9 +401,3 @@ def _not_spice(error: LinkError, received: bytes) -> LinkError:
     if received[: len(MAGIC)] == MAGIC[: len(received)]:
         return error
     return type(error)(f"it is no SPICE server: it begins with {received[: HEADER.size]!r}")
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, ConnectionError) and error.errno is not None:
-        return os.strerror(error.errno)  # asyncio's own text is about its calls
-    return getattr(error, "verify_message", "") or error.strerror or str(error)

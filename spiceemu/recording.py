@@ -37,6 +37,9 @@ MAX_STORED = MAX_BLOCK + (1 << 12)
 MAX_CONNECTIONS = 1 << 16
 """Connections in one recording."""
 
+MAX_OPEN = 1024
+"""Connections open at a time; the relay has at most a quarter of them."""
+
 MAX_TIME = (1 << 64) - 1
 """Microseconds."""
 
@@ -301,6 +304,8 @@ class RecordingReader:
                     " (MAX_CONNECTIONS)"
                 )
             self._open.add(connection)
+            if len(self._open) > MAX_OPEN:
+                raise self._malformed(f"over {MAX_OPEN} connections are open at a time (MAX_OPEN)")
             (secure,) = block.unpack(SECURE)
             return Opened(connection, time, block.text(), bool(secure))
         if connection not in self._open:

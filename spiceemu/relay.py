@@ -74,12 +74,20 @@ class Target:
 _TARGET = re.compile(r"(?:spice://)?(?P<host>\[[^\[\]/@?]+\]|[^\[\]:/@?]+):(?P<port>[0-9]{1,5})/?")
 
 
+_UNIX = "spice+unix://"
+
+
+def is_unix(address: str) -> bool:
+    """Whether an address as users write it is that of a unix socket."""
+    return address.startswith(_UNIX)
+
+
 def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
     """Read an address as users write it: ``HOST:PORT``, ``spice://HOST:PORT`` or ``spice+unix:///PATH``.
 
     :raises InvalidValue: it is none of these.
     """
-    unix = text.removeprefix("spice+unix://")
+    unix = text.removeprefix(_UNIX)
     if unix != text and unix.startswith("/"):
         return Target(unix_path=unix, tls=tls)
     found = _TARGET.fullmatch(text)
@@ -335,7 +343,7 @@ class _End:
                 lambda: protocol, accepted, ssl=tls, ssl_handshake_timeout=LINK_TIMEOUT if tls else None
             )
         except OSError as error:
-            raise _BrokenOff(f"no TLS with the client: {_reason(error)}") from error
+            raise _BrokenOff(f"no TLS with the client: {listeners.reason_of(error)}") from error
         return cls("the client", reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     @classmethod
@@ -356,7 +364,7 @@ class _End:
         except TimeoutError as error:
             raise _BrokenOff(f"cannot reach {target} in {CONNECT_TIMEOUT:g} s (CONNECT_TIMEOUT)") from error
         except OSError as error:
-            raise _BrokenOff(f"cannot reach {target}: {_reason(error)}") from error
+            raise _BrokenOff(f"cannot reach {target}: {listeners.reason_of(error)}") from error
         return cls("the server", reader, writer)
 
     async def pass_on(self, other: _End, see: Callable[[bytes], bytes]) -> None:
@@ -370,14 +378,14 @@ class _End:
         try:
             return await self._reader.read(READ_SIZE)
         except OSError as error:
-            raise _BrokenOff(f"{self.name} broke off: {_reason(error)}") from error
+            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
 
     async def _write(self, data: bytes) -> None:
         try:
             self._writer.write(data)
             await self._writer.drain()
         except OSError as error:
-            raise _BrokenOff(f"{self.name} broke off: {_reason(error)}") from error
+            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
 
     def _end_writing(self) -> None:
         if self._writer.is_closing():
@@ -402,7 +410,3 @@ class _End:
             with suppress(OSError):  # not every kind of socket can do that
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         transport.abort()
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__

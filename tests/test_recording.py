@@ -19,6 +19,7 @@ from spiceemu.recording import (
     MAX_BLOCK,
     MAX_CONNECTIONS,
     MAX_DATA,
+    MAX_OPEN,
     MAX_STORED,
     MAX_TEXT,
     MAX_TIME,
@@ -320,6 +321,21 @@ def test_garbage_that_decompresses_is_refused_or_a_recording(records: bytes) -> 
         read(HEAD + block(records))
     except MalformedRecording:
         return
+
+
+def test_connections_open_at_a_time() -> None:
+    file = io.BytesIO()
+    writer = RecordingWriter(file, ABOUT)
+    for number in range(1, MAX_OPEN + 1):
+        writer.write(Opened(number, 0, "unix"))
+    writer.write(Closed(7, 0))
+    writer.write(Opened(MAX_OPEN + 1, 0, "unix"))
+    writer.flush()
+    read(file.getvalue())
+    writer.write(Opened(MAX_OPEN + 2, 0, "unix"))
+    writer.write(End(0))
+    with pytest.raises(MalformedRecording, match="over 1024 connections are open at a time"):
+        read(file.getvalue())
 
 
 # What cannot be written

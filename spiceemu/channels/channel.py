@@ -11,6 +11,7 @@ MIGRATE_DATA, which may follow once the client has said FLUSH_MARK. There a chan
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -107,6 +108,7 @@ class Channel:
         self._writer = FrameWriter(mini=linked.mini_header, direction=SERVER)
         self._out: list[bytes] = []
         self._out_bytes = 0
+        self._step: deque[Message] = deque()  # made together, each to be sent as the window permits
         self._pings: dict[int, tuple[float, int | None]] = {}
         self._next_ping = 1
         self.frozen = False
@@ -228,6 +230,17 @@ class Channel:
     def produce(self) -> None:
         """Turn queued state into messages, a bounded amount a call. Called when the connection can take more."""
 
+    def _send_step(self) -> bool:
+        """Send what was made while the window is open; tell whether all of it went."""
+        while self._step and (self.window is None or self.window.is_open):
+            self.send(self._step.popleft())
+        return not self._step
+
+    def _finish_step(self) -> None:
+        """Send what was made whatever the window says, before something that must not come between."""
+        while self._step:
+            self.send(self._step.popleft())
+
     def ping(self, now: float, data: bytes = b"", mark: int | None = None) -> None:
         """Send a PING; the answer gives a Latency event, or Synced if there is a ``mark``."""
         if len(self._pings) >= MAX_PENDING_PINGS:
@@ -249,7 +262,8 @@ class Channel:
         As spice-server, when the guest has stopped.
         """
         self.frozen = True
-        self._last_words = self.last_words()
+        self._last_words = [*self._step, *self.last_words()]
+        self._step.clear()
         self._say_last_words()
 
     def last_words(self) -> list[Message]:

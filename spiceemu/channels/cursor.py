@@ -92,6 +92,7 @@ class CursorChannel(Channel):
 
     def invalidate(self, shape: CursorShape | None = None) -> None:
         """Let the client forget one cursor, or all."""
+        self._finish_step()
         if shape is None:
             self._cached.clear()
             self.send(cursor.InvalAll())
@@ -101,6 +102,7 @@ class CursorChannel(Channel):
 
     def reset(self) -> None:
         """Begin anew: RESET, then INIT with the cursor as it is. The client forgets its cache."""
+        self._finish_step()
         self._cached.clear()
         self.send(cursor.Reset())
         self._send_init()
@@ -125,22 +127,22 @@ class CursorChannel(Channel):
     def produce(self) -> None:
         """Send what changed since the client was last told."""
         assert self.window is not None
-        if not self.window.is_open:
+        if not (self._send_step() and self.window.is_open):
             return
         if self.cursor.visible:
             if self._shape_due or not self._shown:
-                self.send(cursor.Set(self._position(), True, self._picture()))
+                self._step.append(cursor.Set(self._position(), True, self._picture()))
             # After a SET as well: spice-gtk takes the place from MOVE alone.
             if self._place_due and self._follows:
-                self.send(cursor.Move(self._position()))
+                self._step.append(cursor.Move(self._position()))
                 self._place_due = False
             self._shape_due = False
         elif self._shown:
             # Picture and place wait until it shows again: spice-gtk shows every picture that it is sent.
-            self.send(cursor.Hide())
+            self._step.append(cursor.Hide())
         self._shown = self.cursor.visible
-        marks, self._marks = self._marks, []
-        for mark, now in marks:
+        while self._send_step() and self._marks and self.window.is_open:
+            mark, now = self._marks.pop(0)
             self.ping(now, mark=mark)
 
     def _position(self) -> Point16:
@@ -158,6 +160,6 @@ class CursorChannel(Channel):
             return cursor.Cursor(CursorFlags.FROM_CACHE, header)
         if len(self._cached) >= CACHE_SIZE:
             forgotten, _ = self._cached.popitem(last=False)
-            self.send(cursor.InvalOne(forgotten))
+            self._step.append(cursor.InvalOne(forgotten))
         self._cached[shape.id] = None
         return cursor.Cursor(CursorFlags.CACHE_ME, header, shape.data)

@@ -142,6 +142,8 @@ class DisplayChannel(Channel):
         if not self.ready:
             return  # it has none, and is sent nothing before its INIT
         others = [other for other in others if other.ready]
+        for each in (self, *others):
+            each._finish_step()  # which may name cached pictures
         self.encoder.cache.clear()
         self.send(display.InvalAllPixmaps([ChannelWait(other.type, other.id, other.serial) for other in others]))
         forgotten = ChannelWait(self.type, self.id, self.serial)
@@ -229,7 +231,7 @@ class DisplayChannel(Channel):
         """Encode what waits while the window is open, up to ``MAX_PRODUCED`` bytes."""
         if not self.ready or self.window is None:
             return
-        while self.window.is_open and self._out_bytes < MAX_PRODUCED:
+        while self._send_step() and self.window.is_open and self._out_bytes < MAX_PRODUCED:
             if self._dirty is not None:
                 self._repaint(self._dirty)
             elif self._queue:
@@ -258,17 +260,16 @@ class DisplayChannel(Channel):
             case _Mark(mark, asked):
                 self.ping(asked, mark=mark)
                 return
-        for message in self.encoder.messages(queued, self._created):
-            self.send(message)
+        self._step.extend(self.encoder.messages(queued, self._created))
 
     def _send_monitors(self, heads: Iterable[GuestHead]) -> None:
         """MONITORS_CONFIG, if the client takes it, and MARK if the primary is new."""
         if DisplayCap.MONITORS_CONFIG in self.client_capabilities:
             shown = [Head(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in heads]
-            self.send(display.MonitorsConfig(len(shown), shown))
+            self._step.append(display.MonitorsConfig(len(shown), shown))
         if self._needs_mark:
             self._needs_mark = False
-            self.send(display.Mark())
+            self._step.append(display.Mark())
 
     def _repaint(self, dirty: dict[int, Rect]) -> None:
         """Bring the client's surfaces one step nearer to what the guest's are, from their present pixels.
@@ -287,8 +288,7 @@ class DisplayChannel(Channel):
             if surface_id in self._created:
                 box = dirty.pop(surface_id).intersection(self.view.bounds(surface_id))
                 if not box.is_empty:  # as it may be of a surface that another server had
-                    for message in self.encoder.picture(surface_id, box, self.view.read(surface_id, box)):
-                        self.send(message)
+                    self._step.extend(self.encoder.picture(surface_id, box, self.view.read(surface_id, box)))
                 return
         if self._needs_monitors:
             self._needs_monitors = False

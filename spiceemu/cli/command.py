@@ -15,6 +15,7 @@ from spiceemu.cli.exits import (
     EXIT_USAGE,
     explained,
     stop,
+    tell,
 )
 from spiceemu.cli.options import describe, read_options
 
@@ -61,23 +62,25 @@ Exit codes
 
 def execute(arguments: Sequence[str] | None) -> None:
     """Do what the command line says; see :func:`spiceemu.cli.main`."""
-    command, *rest = (sys.argv[1:] if arguments is None else arguments) or ("--help",)
+    with explained:
+        _execute(*((sys.argv[1:] if arguments is None else arguments) or ("--help",)))
+
+
+def _execute(command: str, *rest: str) -> None:
     if command in ("--help", "-h"):
-        sys.stdout.write(HELP)
+        tell(HELP)
     elif command == "--version":
-        sys.stdout.write(f"spiceemu {__version__}\n")
+        tell(f"spiceemu {__version__}\n")
     elif command == "serve":
-        with explained:
-            options = read_options(rest)
+        options = read_options(rest)
         if options.help:
-            sys.stdout.write(SERVE_HELP.format(options="\n".join(describe())))
+            tell(SERVE_HELP.format(options="\n".join(describe())))
         else:
             serve(options)
     elif command in COMMANDS:
         from importlib import import_module
 
-        with explained:
-            import_module(f"spiceemu.cli.{command}").run(rest)
+        import_module(f"spiceemu.cli.{command}").run(rest)
     else:
         known = ", ".join(("serve", *COMMANDS))
         raise stop(EXIT_USAGE, f"there is no command {command}, only {known}; see spiceemu --help")
@@ -91,8 +94,7 @@ def serve(options: Options) -> None:
     try:
         # As Ctrl-C does, until the server has better ways: what is there by then is cleaned up.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with explained:
-            sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
+        sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
         run = load_run(tls=options.tls_port is not None)
         run(options, sockets)
     except KeyboardInterrupt:

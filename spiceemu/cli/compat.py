@@ -8,9 +8,16 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from spiceemu.cli.arguments import Arguments
-from spiceemu.cli.exits import EXIT_USAGE, stop
-from spiceemu.likeness import client_words, show_words, type_name
-from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, channel_names, common_names, to_words
+from spiceemu.cli.exits import EXIT_USAGE, stop, tell
+from spiceemu.likeness import client_words, show_words
+from spiceemu.protocol.capabilities import (
+    CHANNEL_CAPABILITIES,
+    ChannelType,
+    channel_names,
+    common_names,
+    to_words,
+    type_name,
+)
 from spiceemu.protocol.compat import EXTRAPOLATED, FEATURES, RELEASES, CompatVersion, Feature
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.level import LEVELS, Level, MigrationScheme, changed, each_feature, level_of
@@ -50,9 +57,9 @@ def run(arguments: Sequence[str]) -> None:
     """
     parser = Arguments("compat", ABOUT)
     parser.add_argument("level", metavar="LEVEL", nargs="?", help=f"one in detail: {', '.join(LEVELS)}")
-    parser.add_argument("--features", metavar="CHANGES", help="a level with changes: --features=+SURFACES,-VOLUME")
+    parser.add_argument("--features", metavar="CHANGES", help="a level with changes: +SURFACES,-VOLUME")
     parser.add_argument("--json", action="store_true", help="all of it as a JSON object")
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     if options.features is not None and options.level is None:
         parser.error("--features changes a level: name one")
     try:
@@ -63,15 +70,15 @@ def run(arguments: Sequence[str]) -> None:
         raise stop(EXIT_USAGE, f"{error} (see spiceemu compat --help)") from None
     if options.json:
         found = ladder_json() if level is None else level_json(level)
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        tell(json.dumps(found, indent=2) + "\n")
     else:
         lines = ladder(_signs()) if level is None else detail(level)
-        sys.stdout.write("".join(line + "\n" for line in lines))
+        tell("".join(line + "\n" for line in lines))
 
 
 def _signs() -> tuple[str, str]:
     try:
-        "".join(SIGNS).encode(sys.stdout.encoding or "ascii")
+        "".join(SIGNS).encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
         return PLAIN_SIGNS
     return SIGNS

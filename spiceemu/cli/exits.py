@@ -1,7 +1,8 @@
-"""How the command ends when it cannot do what it was asked: one line on standard error, and an exit code."""
+"""What all commands say and how: their output, and the one line and exit code of what cannot be done."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from spiceemu.protocol.errors import AddressUnavailable, LocalError, MissingExtra
@@ -24,13 +25,43 @@ def stop(code: int, text: str) -> SystemExit:
     return SystemExit(code)
 
 
+class OutputLost(Exception):
+    """Standard output cannot be written; its cause is the OSError."""
+
+
+def tell(text: str) -> None:
+    """Put text on standard output at once; where that is closed, nowhere.
+
+    :raises OutputLost: it cannot be written.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _drop_output()
+        raise OutputLost(f"cannot write standard output: {error.strerror}") from error
+
+
+def _drop_output() -> None:
+    """Let what is left in the buffer go nowhere: Python would try once more at its end, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 class _Explained:
-    """``with explained:`` ends the command when a LocalError leaves the block."""
+    """``with explained:`` ends the command when a LocalError or OutputLost leaves the block."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OutputLost):
+            if isinstance(error.__cause__, BrokenPipeError):  # such as ``head``, who read enough
+                raise SystemExit(EXIT_FILE) from None
+            raise stop(EXIT_FILE, str(error)) from None
         if isinstance(error, AddressUnavailable):
             raise stop(EXIT_ADDRESS, f"{error}; --host, --port, --tls-port and --unix choose another") from None
         if isinstance(error, MissingExtra):

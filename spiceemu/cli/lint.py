@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
-import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_FILE, EXIT_USAGE, stop
+from spiceemu.cli.arguments import Arguments, port
+from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_FILE, EXIT_USAGE, stop, tell
+from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.listeners import check_port
 from spiceemu.protocol.errors import AddressUnavailable, InvalidValue, MalformedRecording
 from spiceemu.protocol.level import CURRENT, LEVELS, changed, level_of
 from spiceemu.recording import ClientBytes, Closed, Opened, RecordingReader, ServerBytes
-from spiceemu.relay import Relay, RelayObserver, Target, parse_target
+from spiceemu.relay import Relay, RelayObserver, Target, is_unix, parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,27 +44,13 @@ Exit codes
   {EXIT_FOUND}  something found
   {EXIT_USAGE}  an option, a level or an address is wrong
   {EXIT_ADDRESS}  the port to listen on is in use
-  {EXIT_FILE}  the file cannot be read, or is no recording
+  {EXIT_FILE}  the file cannot be read, or is no recording; or standard output cannot be written
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong as the other commands do: in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """End the command."""
-        raise stop(EXIT_USAGE, f"{message} (see spiceemu lint --help)")
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="spiceemu lint",
-        usage="spiceemu lint [OPTION...] FILE\n       spiceemu lint [OPTION...] --relay ADDRESS",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _parser() -> Arguments:
+    usage = "spiceemu lint [OPTION...] FILE\n       spiceemu lint [OPTION...] --relay ADDRESS"
+    parser = Arguments("lint", DESCRIPTION, usage=usage, epilog=EPILOG)
     parser.add_argument("file", metavar="FILE", nargs="?", help="a recording, as spiceemu record writes it")
     parser.add_argument("--level", metavar="LEVEL", default=CURRENT.name, help=f"whose rules they are ({CURRENT.name})")
     parser.add_argument("--features", metavar="CHANGES", help="features more or less, such as +SURFACES,-MULTIMONITOR")
@@ -74,15 +58,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "--relay", metavar="ADDRESS", help="a server to judge: HOST:PORT, spice://HOST:PORT or spice+unix:///PATH"
     )
-    parser.add_argument("--listen", metavar="PORT", type=_port, help="the relay's port; 0 is any free one (0)")
+    parser.add_argument("--listen", metavar="PORT", type=port, help="the relay's port; 0 is any free one (0)")
     return parser
-
-
-def _port(text: str) -> int:
-    try:
-        return check_port(int(text) if text.isascii() and text.isdigit() else -1)
-    except InvalidValue:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port") from None
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -92,20 +69,21 @@ def run(arguments: Sequence[str]) -> None:
     """
     gc.enable()  # which the command had put off to be quicker
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
     if (options.file is None) is (options.relay is None):
         parser.error("give either a FILE or --relay ADDRESS")
     if options.listen is not None and options.relay is None:
         parser.error("--listen goes with --relay")
     try:
-        level = _level(options.level, options.features)
+        level = level_of(options.level)
+        if options.features is not None:
+            level = changed(level, options.features)
         target = parse_target(options.relay) if options.relay is not None else None
     except InvalidValue as error:
         parser.error(str(error))
     report = Report(level, as_json=options.json)
     if target is not None:
-        # As Ctrl-C does, until there is a loop that has better ways.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        prepare_for_signals()
         with suppress(KeyboardInterrupt):
             _relay(target, options.listen or 0, report)
     else:
@@ -113,11 +91,6 @@ def run(arguments: Sequence[str]) -> None:
     report.sum_up()
     if report.findings:
         raise SystemExit(EXIT_FOUND)
-
-
-def _level(name: str, changes: str | None) -> Level:
-    level = level_of(name)
-    return changed(level, changes) if changes else level
 
 
 class Report:
@@ -128,13 +101,15 @@ class Report:
 
     def __init__(self, level: Level, *, as_json: bool) -> None:
         self.judge = StreamJudge(level)
+        self.local = False
+        """Whether the server's end of the connections that follow is a unix socket."""
         self.findings = 0
         self._as_json = as_json
         self._open: dict[int, ConnectionJudge] = {}
 
     def opened(self, number: int) -> None:
         """Begin a connection."""
-        self._open[number] = self.judge.connection(str(number))
+        self._open[number] = self.judge.connection(str(number), local=self.local)
 
     def client_data(self, number: int, data: bytes) -> None:
         """Judge what a client said."""
@@ -172,14 +147,15 @@ class Report:
     @staticmethod
     def write(line: str) -> None:
         """Write a line at once."""
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        tell(line + "\n")
 
 
 def _read(path: str, report: Report) -> None:
     try:
         with Path(path).open("rb") as file:
-            for record in RecordingReader(file, path):
+            records = RecordingReader(file, path)
+            report.local = is_unix(records.about.server)
+            for record in records:
                 match record:
                     case Opened(connection):
                         report.opened(connection)
@@ -191,6 +167,8 @@ def _read(path: str, report: Report) -> None:
                         report.closed(connection)
     except MalformedRecording as error:
         raise stop(EXIT_FILE, str(error)) from None
+    except KeyboardInterrupt:
+        raise stop(EXIT_FILE, f"interrupted before the end of {path}") from None
     except OSError as error:
         raise stop(EXIT_FILE, f"cannot read {path}: {error.strerror or error}") from None
 
@@ -217,25 +195,9 @@ class _Judging(RelayObserver):
 
 
 def _relay(target: Target, port: int, report: Report) -> None:
+    report.local = target.unix_path is not None
+    relay = Relay(target, port=port, observer=_Judging(report))
     try:
-        asyncio.run(_judge(Relay(target, port=port, observer=_Judging(report)), report))
+        asyncio.run(relay_until_stopped(relay, report.listens))
     except AddressUnavailable as error:
         raise stop(EXIT_ADDRESS, f"{error}; --listen chooses another") from None
-
-
-async def _judge(relay: Relay, report: Report) -> None:
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):  # Windows, where Ctrl-C cancels what runs and SIGTERM ends the process
-            loop.add_signal_handler(name, stopped.set)
-    async with relay:
-        report.listens(relay.uri)
-        failing = asyncio.ensure_future(relay.wait())
-        stopping = asyncio.ensure_future(stopped.wait())
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait((failing, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if failing.done():
-            failing.result()
-    await asyncio.wait((failing,))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from spiceemu.cli.arguments import Arguments
-from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_USAGE, stop
+from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, stop, tell
 from spiceemu.cli.passwords import PASSWORD_VARIABLE, read_password
 from spiceemu.likeness import Answer, ChannelAnswer, ProbeReport, differences, in_order, show_words
 from spiceemu.listeners import MAX_PORT
 from spiceemu.probe import ANSWER_TIMEOUT, probe
 from spiceemu.protocol.capabilities import channel_names, common_names
 from spiceemu.protocol.errors import AddressUnavailable, InvalidValue, RemoteError
+from spiceemu.relay import is_unix, parse_target
 
 if TYPE_CHECKING:
     import argparse
@@ -42,6 +42,7 @@ Exit codes
   {EXIT_USAGE}  an option is wrong or does not go with another
   {EXIT_ADDRESS}  nobody answers there, or TLS fails
   {EXIT_CERTIFICATE}  the file of --ca cannot be used
+  {EXIT_FILE}  the password file cannot be read, or standard output not be written
   {EXIT_PEER}  it is no SPICE server, does not let us in, stalls, or breaks the protocol
 """
 
@@ -69,9 +70,9 @@ def run(arguments: Sequence[str]) -> None:
     except KeyboardInterrupt:
         raise stop(EXIT_PEER, "the probe was interrupted") from None
     if options.json:
-        sys.stdout.write(json.dumps(as_json(report), indent=2) + "\n")
+        tell(json.dumps(as_json(report), indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join([*_verdict(report), "", *_measured(report), ""]))
+        tell("\n".join([*_verdict(report), "", *_measured(report), ""]))
     if not report.exact:
         raise SystemExit(EXIT_NO_MATCH)
 
@@ -80,9 +81,13 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _read(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Arguments("probe", ABOUT)
-    parser.epilog = EXITS
-    parser.add_argument("address", metavar="HOST:PORT", nargs="?", help="the server; [::1]:5930 for an IPv6 address")
+    parser = Arguments("probe", ABOUT, epilog=EXITS)
+    parser.add_argument(
+        "address",
+        metavar="HOST:PORT",
+        nargs="?",
+        help="the server, also as serve prints it; [::1]:5930 for an IPv6 address",
+    )
     parser.add_argument("--unix", metavar="PATH", help="its unix socket, instead of HOST:PORT")
     parser.add_argument("--tls", action="store_true", help="its port with TLS; the certificate is checked")
     parser.add_argument("--ca", metavar="FILE", help="the authority that signed it, PEM; the system's unless given")
@@ -99,7 +104,12 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         default=ANSWER_TIMEOUT,
         help=f"how long to wait for each answer ({ANSWER_TIMEOUT:g})",
     )
-    options = parser.parse_args(arguments)
+    options = parser.read(arguments)
+    if options.address is not None and options.unix is None and is_unix(options.address):
+        try:
+            options.unix, options.address = parse_target(options.address).unix_path, None
+        except InvalidValue as error:
+            parser.error(str(error))
     if (options.address is None) == (options.unix is None):
         parser.error("either HOST:PORT or --unix is needed")
     if options.unix and (options.tls or options.ca):

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import logging
 import os
-import signal
 import ssl
 import stat
-import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO
 
-from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, say, stop
-from spiceemu.listeners import check_port
+from spiceemu.cli.arguments import Arguments, port
+from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, say, stop, tell
+from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import AddressUnavailable, InvalidValue
 from spiceemu.recorder import Recorder
 from spiceemu.relay import Relay, Target, parse_target
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from spiceemu.protocol.link_observer import LinkObserver
     from spiceemu.relay import RelayedConnection
-
-FLUSH_INTERVAL = 1.0
-"""Seconds of a session that are lost at most if the program is killed."""
 
 PRIVATE_MODE = 0o600
 
@@ -51,23 +47,8 @@ Exit codes
 log = logging.getLogger("spiceemu.record")
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong as the other commands do: in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """End the command."""
-        raise stop(EXIT_USAGE, f"{message} (see spiceemu record --help)")
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="spiceemu record",
-        usage="spiceemu record [OPTION...] ADDRESS FILE",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _parser() -> Arguments:
+    parser = Arguments("record", DESCRIPTION, usage="spiceemu record [OPTION...] ADDRESS FILE", epilog=EPILOG)
     parser.add_argument(
         "address", metavar="ADDRESS", help="the server: HOST:PORT, spice://HOST:PORT or spice+unix:///PATH"
     )
@@ -75,7 +56,7 @@ def _parser() -> Parser:
     parser.add_argument("--replace", action="store_true", help="replace FILE if it exists")
     where = parser.add_argument_group("Where to listen")
     where.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
-    where.add_argument("--listen", metavar="PORT", type=_port, default=0, help="the port; 0 is any free one (0)")
+    where.add_argument("--listen", metavar="PORT", type=port, default=0, help="the port; 0 is any free one (0)")
     where.add_argument("--unix", metavar="PATH", help="a unix socket to listen on as well")
     where.add_argument("--tls-cert", metavar="FILE", help="answer clients with TLS, with this certificate (PEM)")
     where.add_argument("--tls-key", metavar="FILE", help="its private key, PEM, if the certificate's file has it not")
@@ -88,23 +69,15 @@ def _parser() -> Parser:
     return parser
 
 
-def _port(text: str) -> int:
-    try:
-        return check_port(int(text) if text.isascii() and text.isdigit() else -1)
-    except InvalidValue:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port") from None
-
-
 def run(arguments: Sequence[str]) -> None:
     """Record until Ctrl-C or SIGTERM.
 
     :raises SystemExit: something cannot be done; the line that says so is written.
     """
     gc.enable()  # which the command had put off to be quicker
-    # As Ctrl-C does, until there is a loop that has better ways.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    prepare_for_signals()
     with suppress(KeyboardInterrupt):
-        _run(_parser().parse_args(arguments))
+        _run(_parser().read(arguments))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -134,27 +107,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 async def _record(relay: Relay, recorder: Recorder) -> None:
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):  # Windows, where Ctrl-C cancels what runs and SIGTERM ends the process
-            loop.add_signal_handler(name, stopped.set)
-    async with relay:
-        sys.stdout.write(relay.uri + "\n")
-        sys.stdout.flush()
-        failing = asyncio.ensure_future(relay.wait())
-        stopping = asyncio.ensure_future(stopped.wait())
-        try:
-            while not (failing.done() or stopping.done()):
-                await asyncio.wait((failing, stopping), timeout=FLUSH_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
-                recorder.flush()
-            if failing.done():
-                failing.result()
-        except asyncio.CancelledError:
-            log.debug("ended by Ctrl-C")
-        finally:
-            stopping.cancel()
-    await asyncio.wait((failing,))
+    await relay_until_stopped(relay, lambda uri: tell(uri + "\n"), meanwhile=recorder.flush)
     recorder.end()
 
 

@@ -7,14 +7,13 @@ import gc
 import logging
 import os
 import signal
-import sys
 from contextlib import ExitStack, suppress
 from socket import gethostname
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu import listeners
 from spiceemu._version import __version__
-from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop
+from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop, tell
 from spiceemu.cli.passwords import PASSWORD_VARIABLE, read_password
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.ticket import process_key
@@ -96,8 +95,7 @@ async def _serve(server: SpiceServer, options: Options, password: str | None, tl
     try:
         if options.vv:
             _write(options.vv, connection_file(server, options.title, password, tls), private=True)
-        sys.stdout.write(_first_line(server, options, tls) + "\n")
-        sys.stdout.flush()
+        tell(_first_line(server, options, tls) + "\n")
         show = _wait if options.blank else await asyncio.to_thread(_load_demo)
         async with asyncio.TaskGroup() as tasks:
             if options.migrate_to is not None:

@@ -9,6 +9,7 @@ from spiceemu.judge.channel_rules import RULES
 from spiceemu.judge.finding import Finding, Kind
 from spiceemu.judge.frames import Frame, FrameCutter
 from spiceemu.judge.link_rules import CHANNEL_OFFSET, channel_name, exists, mechanism_faults, offer_faults
+from spiceemu.judge.memory import MAX_HELD, Held
 from spiceemu.judge.rules import ChannelRules, Scene
 from spiceemu.judge.session import ChannelKey, Sessions, SessionState
 from spiceemu.protocol import base, display, main
@@ -41,9 +42,18 @@ class ConnectionJudge:
     :param name: the connection's name in findings.
     :param sessions: the sessions of the recording; without, the connection is judged alone.
     :param local: whether it went over a unix socket.
+    :param held: the count of what all connections hold; without, it counts its own alone.
     """
 
-    def __init__(self, level: Level, name: str = "", sessions: Sessions | None = None, *, local: bool = False) -> None:
+    def __init__(
+        self,
+        level: Level,
+        name: str = "",
+        sessions: Sessions | None = None,
+        *,
+        local: bool = False,
+        held: Held | None = None,
+    ) -> None:
         self.level = level
         self.name = name
         self.link = LinkObserver()
@@ -51,6 +61,8 @@ class ConnectionJudge:
         """Messages judged, both directions."""
         self._sessions = sessions or Sessions()
         self._local = local
+        self._held = held or Held()
+        self._holds = 0  # bytes, as counted there
         self._early: dict[str, bytearray] | None = {CLIENT: bytearray(), SERVER: bytearray()}
         self._received = {CLIENT: 0, SERVER: 0}
         self._offered = False
@@ -72,11 +84,11 @@ class ConnectionJudge:
 
     def client_data(self, data: bytes) -> list[Finding]:
         """Take bytes of the client; return what is wrong with them, or with what they complete."""
-        return list(self._receive(CLIENT, data))
+        return [*self._receive(CLIENT, data), *self._hold(CLIENT)]
 
     def server_data(self, data: bytes) -> list[Finding]:
         """Take bytes of the server; return what is wrong with them, or with what they complete."""
-        return list(self._receive(SERVER, data))
+        return [*self._receive(SERVER, data), *self._hold(SERVER)]
 
     def finish(self) -> list[Finding]:
         """Note that the recording is over; return what is only certain now."""
@@ -87,8 +99,23 @@ class ConnectionJudge:
             if self._session.serials.get(key, serial) < serial:
                 found.append(finding)
         self._waits.clear()
-        self._stopped = True
+        self._stop()
+        self._hold(SERVER)
         return found
+
+    def _hold(self, direction: str) -> list[Finding]:
+        """Count what is held now; too much is let go, and the connection is not judged on."""
+        early = () if self._early is None else self._early.values()
+        holds = sum(map(len, early)) + sum(cutter.held for cutter in self._cutters.values())
+        within = self._held.change(holds - self._holds)
+        self._holds = holds
+        if within or not holds:
+            return []
+        self._stop()
+        self._held.change(-holds)
+        self._holds = 0
+        reason = f"over {MAX_HELD} bytes of unfinished links and messages are held (MAX_HELD): it is not judged on"
+        return [self._finding(direction, None, Kind.MALFORMED, "link", reason)]
 
     def _receive(self, direction: str, data: bytes) -> Iterator[Finding]:
         self._received[direction] += len(data)
@@ -112,6 +139,7 @@ class ConnectionJudge:
     def _stop(self) -> None:
         self._stopped = True
         self._early = None
+        self._cutters = {}
 
     # The link
 

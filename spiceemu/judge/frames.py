@@ -47,6 +47,11 @@ class FrameCutter:
         self.index = 0
         self._held = bytearray()
 
+    @property
+    def held(self) -> int:
+        """Bytes of a message that is not whole yet."""
+        return len(self._held)
+
     def receive_data(self, data: bytes) -> Iterator[Frame]:
         """The messages that ``data`` completes. Exhaust the iterator before the next call.
 

@@ -1,9 +1,25 @@
-"""What the client of a stream remembers, as far as rules need it: sets that a stream cannot make endless."""
+"""What a judge remembers of streams, and how much: none of it can be made endless by a stream."""
 
 from __future__ import annotations
 
 MAX_REMEMBERED = 1 << 16
 """Most ids of one kind that are remembered. A stream that names more is no longer judged by what it named."""
+
+
+MAX_HELD = 1 << 29
+"""Bytes of unfinished links and messages that all connections together hold; twice the largest message."""
+
+
+class Held:
+    """Counts the bytes that connections hold until a link or a message is whole."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def change(self, by: int) -> bool:
+        """Count more or, below zero, fewer; tell whether that is within ``MAX_HELD``."""
+        self.total += by
+        return self.total <= MAX_HELD
 
 
 class Remembered:

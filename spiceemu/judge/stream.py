@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spiceemu.judge.connection import ConnectionJudge
+from spiceemu.judge.memory import Held
 from spiceemu.judge.session import Sessions
 
 if TYPE_CHECKING:
@@ -23,16 +24,15 @@ class StreamJudge:
         for finding in judge.finish(): ...
 
     :param level: whose rules they are.
-    :param local: whether the connections went over a unix socket.
     """
 
-    def __init__(self, level: Level, *, local: bool = False) -> None:
+    def __init__(self, level: Level) -> None:
         self.level = level
         self.connections = 0
         """Connections so far."""
-        self._local = local
         self._sessions = Sessions()
-        self._open: list[ConnectionJudge] = []
+        self._held = Held()
+        self._open: dict[ConnectionJudge, None] = {}
         self._messages = 0  # of the connections that have ended
 
     @property
@@ -40,16 +40,19 @@ class StreamJudge:
         """Messages judged so far."""
         return self._messages + sum(connection.messages for connection in self._open)
 
-    def connection(self, name: str) -> ConnectionJudge:
-        """Begin another connection."""
+    def connection(self, name: str, *, local: bool = False) -> ConnectionJudge:
+        """Begin another connection.
+
+        :param local: whether it goes over a unix socket.
+        """
         self.connections += 1
-        connection = ConnectionJudge(self.level, name, self._sessions, local=self._local)
-        self._open.append(connection)
+        connection = ConnectionJudge(self.level, name, self._sessions, local=local, held=self._held)
+        self._open[connection] = None
         return connection
 
     def end(self, connection: ConnectionJudge) -> list[Finding]:
         """Note that a connection has ended; return what is only certain now."""
-        self._open.remove(connection)
+        del self._open[connection]
         self._messages += connection.messages
         return connection.finish()
 

@@ -147,6 +147,16 @@ def has_capability(words: Words, number: int) -> bool:
     return index < len(words) and bool(words[index] >> bit & 1)
 
 
+def is_channel_type(number: int) -> bool:
+    """Whether a number is a channel type of the protocol."""
+    return number in ChannelType.__members__.values()
+
+
+def type_name(channel_type: int) -> str:
+    """A channel type's name, or its number if it has none."""
+    return ChannelType(channel_type).name.lower() if is_channel_type(channel_type) else f"type {channel_type}"
+
+
 def common_names(words: Words) -> list[str]:
     """Name the common capabilities in a list of words, lowest number first."""
     return _names(CommonCap, words)

@@ -248,6 +248,22 @@ def test_a_mark_comes_after_the_latest_state(shown: Shown) -> None:
     assert shown.events == [Synced(ChannelType.CURSOR, 0, 4)]
 
 
+def test_the_window_closes_between_a_shape_and_its_place() -> None:
+    shown = Shown(answering=False)
+    window = shown.cursor.window
+    assert window is not None
+    while window.outstanding < 2 * ACK_WINDOW:
+        shown.guest.move(window.outstanding, 0)
+        shown.read()
+    shown.guest.set_shape(HAND)
+    shown.guest.move(1, 2)
+    shown.cursor.mark(1, 0.0)
+    assert names(shown.read()) == ["Set"]
+    assert window.outstanding == 2 * ACK_WINDOW + 1
+    shown.say(base.AckSync(1), base.Ack())
+    assert names(shown.read()) == ["Move", "Ping"]
+
+
 def test_a_closed_window_keeps_the_latest_state_alone() -> None:
     shown = Shown(answering=False)
     for number in range(100):

@@ -519,6 +519,23 @@ def test_drawing_goes_on_while_a_repaint_is_sent(shown: Shown) -> None:
     shown.assert_same()
 
 
+def test_what_belongs_together_keeps_to_the_window_as_well() -> None:
+    """MARK stands behind MONITORS_CONFIG, and waits for its place like every other message."""
+    shown = Shown(answering=False)
+    shown.read()
+    window = shown.display.window
+    assert window is not None
+    while window.outstanding < 2 * ACK_WINDOW - 4:
+        shown.guest.fill((0, 0, 1, 1), "red")
+        shown.read()
+    shown.guest.resize(40, 30)  # six messages
+    assert names(shown.read()) == ["SurfaceDestroy", "SurfaceCreate", "DrawFill", "DrawCopy", "MonitorsConfig"]
+    assert window.outstanding == 2 * ACK_WINDOW + 1
+    shown.say(base.AckSync(1), base.Ack())
+    assert names(shown.read()) == ["Mark"]
+    shown.assert_same()
+
+
 def test_the_window_closes_and_drawing_is_merged() -> None:
     shown = Shown(answering=False)
     shown.read()

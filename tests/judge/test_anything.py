@@ -127,6 +127,24 @@ def test_a_client_that_is_never_answered_is_dropped() -> None:
     assert judge.client_data(bytes(2000)) == judge.finish() == []
 
 
+def test_what_all_connections_hold_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each could be within its own limit, and there are many."""
+    monkeypatch.setattr(memory, "MAX_HELD", 100_000)
+    judge = StreamJudge(level_of("0.15.1"))
+    link = b"REDQ" + struct.pack("<3I IBBIII I", 2, 2, 22, 0, 1, 0, 1, 0, 18, 1)
+    for _ in range(3):  # what ends or becomes whole counts no longer
+        ended = judge.connection("ended")
+        assert ended.client_data(link + bytes(60_000)) == []
+        assert judge.end(ended) == []
+    first, second = judge.connection("first"), judge.connection("second")
+    assert first.client_data(link + bytes(60_000)) == []
+    (finding,) = second.client_data(link + bytes(60_000))
+    assert (finding.connection, finding.kind) == ("second", Kind.MALFORMED)
+    assert "MAX_HELD" in finding.explanation
+    assert second.client_data(bytes(60_000)) == []
+    assert first.client_data(bytes(30_000)) == []  # it has the room
+
+
 def test_large_bodies_in_small_pieces_take_no_longer() -> None:
     _, one = linked(SESSIONS[0], "002")
     size = 1 << 22

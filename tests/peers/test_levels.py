@@ -6,7 +6,11 @@ import pytest
 
 from spiceemu import MonitorsRequested, SpiceServer
 from spiceemu.guest.display import Head
-from spiceemu.protocol.level import LEVELS
+from spiceemu.judge.connection import ConnectionJudge
+from spiceemu.judge.finding import Finding
+from spiceemu.judge.stream import StreamJudge
+from spiceemu.protocol.level import LEVELS, level_of
+from spiceemu.relay import Relay, RelayedConnection, RelayObserver, Target
 
 from .clients import spicy_screenshot
 from .emulator import (
@@ -113,6 +117,51 @@ async def test_what_the_client_asks_of_the_agent_is_answered(gtk_client: StartCl
         if level in ONE_HEAD:
             assert [(head.width, head.height) for head in display.heads] == [(700, 500)]
         check_pixels(await client.screenshot(), display)
+
+
+class Judging(RelayObserver):
+    """Judges what passes, both ways."""
+
+    def __init__(self, level: str) -> None:
+        self.found: list[Finding] = []
+        self._judge = StreamJudge(level_of(level))
+        self._open: dict[int, ConnectionJudge] = {}
+
+    def opened(self, connection: RelayedConnection) -> None:
+        self._open[connection.number] = self._judge.connection(str(connection.number))
+
+    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+        self.found += self._open[connection.number].client_data(data)
+        return data
+
+    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+        self.found += self._open[connection.number].server_data(data)
+        return data
+
+    def closed(self, connection: RelayedConnection, reason: str) -> None:
+        self.found += self._judge.end(self._open.pop(connection.number))
+
+
+@EVERY_LEVEL
+async def test_a_session_lints_clean(gtk_client: StartClient, level: str) -> None:
+    """What a real client says as well: it sends MOUSE_MODE_REQUEST behind messages that it made later."""
+    judging = Judging(level)
+    async with SpiceServer(displays=[(640, 480), (320, 200)], compat=level) as server:
+        target = Target("127.0.0.1", server.port or 0)
+        async with Relay(target, observer=judging) as relay:
+            client = await gtk_client(port=relay.port)
+            session = await connected(server)
+            await client.ready()
+            await request_mouse_mode(client, session, 2)
+            for display in server.displays:
+                draw_everything(display)
+            server.guest.set_heads(0, [Head(0, 0, 0, 500, 400), Head(1, 500, 30, 300, 200)])
+            await client.type(0x1E, 0x30)
+            await client.command("position", x=3, y=4)
+            await session.synced()
+            await client.close()
+            await session.wait_disconnected()
+    assert judging.found == []
 
 
 @EVERY_LEVEL

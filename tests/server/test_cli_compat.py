@@ -85,6 +85,7 @@ def test_a_level_with_changes(run: Run) -> None:
     text = run("0.8", "--features", "+VOLUME,-SURFACES")
     assert text.startswith("0.8 +VOLUME -SURFACES\n")
     assert "MONITORS_CONFIG (to a client that offers it, too)" in text
+    assert run("0.8", "--features", "-SURFACES,+VOLUME") == text  # which begins like an option
 
 
 def test_the_ladder_as_json(run: Run) -> None:

@@ -26,11 +26,11 @@ TIMEOUT = 30.0
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals end a process at once on Windows")
 
 
-def write(path: Path, parts: list[recorded.Part], *, end: bool = True) -> str:
+def write(path: Path, parts: list[recorded.Part], *, end: bool = True, server: str = "there:1") -> str:
     """Put a recorded session into a file of the format that ``spiceemu record`` writes."""
     numbers: dict[str, int] = {}
     with path.open("wb") as file:
-        writer = RecordingWriter(file, About("test", "there:1", 0))
+        writer = RecordingWriter(file, About("test", server, 0))
         for time, part in enumerate(parts):
             if part.connection not in numbers:
                 numbers[part.connection] = len(numbers) + 1
@@ -86,6 +86,24 @@ def test_features(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1].endswith("at level 0.8.3 -SURFACES")
 
 
+@pytest.mark.parametrize(
+    ("server", "says"),
+    [
+        ("there:1", "display.GlDraw travels on plain unix sockets only"),
+        ("spice+unix:///socket", ""),
+    ],
+)
+def test_a_server_on_a_unix_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str], server: str, says: str) -> None:
+    """It may pass pictures by file descriptor, which no other may."""
+    edited = Edited(SESSION)
+    edited.append("002", recorded.SERVER, 321, bytes(16))
+    file = write(tmp_path / "file", edited.parts, server=server)
+    _, lines, _ = lint(capsys, file)
+    found = [line for line in lines if "display.GlDraw" in line]
+    assert bool(found) is bool(says)
+    assert all(line.endswith(says) for line in found)
+
+
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edited = Edited(SESSION)
     at = edited.repeat(edited.find("002", recorded.SERVER, 314))
@@ -117,6 +135,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("--relay here:1 --listen x", exits.EXIT_USAGE, "'x' is no port"),
         ("--relay nowhere", exits.EXIT_USAGE, "'nowhere' is no address"),
         ("file --level help", exits.EXIT_USAGE, "there is no compat level 'help'; there are 0.4, 0.6, 0.8, 0.10"),
+        ("file --features=", exits.EXIT_USAGE, "'' is not a feature with + or -"),
         ("file --features SURFACES", exits.EXIT_USAGE, "'SURFACES' is not a feature with + or -"),
         ("file --features=-PROTOCOL_MAJOR2", exits.EXIT_USAGE, "lacks PROTOCOL_MAJOR2"),
         ("file --what", exits.EXIT_USAGE, "unrecognized arguments: --what"),

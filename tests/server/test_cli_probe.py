@@ -176,6 +176,10 @@ async def test_a_server_that_stalls() -> None:
     [
         ([], 2, "either HOST:PORT or --unix is needed"),
         (["localhost:1", "--unix", "x"], 2, "either HOST:PORT or --unix is needed"),
+        (["spice+unix://socket"], 2, "'spice+unix://socket' is no address"),
+        (["spice+unix:///socket", "--unix", "x"], 2, "either HOST:PORT or --unix is needed"),
+        (["spice+unix:///socket", "--tls"], 2, "--unix does not go with --tls"),
+        (["spice+unix:///nowhere/socket"], 3, "cannot connect to /nowhere/socket: No such file or directory"),
         (["localhost"], 2, "localhost is not HOST:PORT with a port from 1 to 65535"),
         (["localhost:0"], 2, "is not HOST:PORT"),
         (["localhost:65536"], 2, "is not HOST:PORT"),

@@ -112,6 +112,21 @@ def test_channels_over_tls_only_or_without_it_only(kind: ChannelType, secure: bo
     assert refusal(lambda: everything.admit(request(kind, secure=secure))) is (None if secure else NeedSecured)
 
 
+@pytest.mark.parametrize("level", ["0.6", "0.15.1"])
+@pytest.mark.parametrize(("kind", "number"), [(DISPLAY, 255), (ChannelType.SMARTCARD, 0), (99, 0)])
+def test_the_way_in_is_judged_before_it_is_asked_whether_the_channel_is_there(
+    kind: int, number: int, level: str
+) -> None:
+    """As QEMU with spice-server 0.15.1 answers."""
+    everything = policy(tls_channels=["all"], level=level)
+    assert refusal(lambda: everything.admit(request(kind, number))) is NeedSecured
+    plain = policy(plain_channels=["all"], level=level)
+    assert refusal(lambda: plain.admit(request(kind, number, secure=True))) is NeedUnsecured
+    mixed = policy(tls_channels=["display"])
+    expected = NeedSecured if kind == DISPLAY else ChannelNotAvailable
+    assert refusal(lambda: mixed.admit(request(kind, number))) is expected
+
+
 def test_one_channel_may_be_over_tls_and_another_without() -> None:
     mixed = policy(tls_channels=["inputs"], plain_channels=["display"])
     assert refusal(lambda: mixed.admit(request(INPUTS, secure=True))) is None
