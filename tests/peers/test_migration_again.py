@@ -32,10 +32,11 @@ EVERY_SCHEME = pytest.mark.parametrize("scheme", PAIRS, ids=lambda scheme: schem
 
 MIGRATIONS = 100
 
-WARM_UP = 20
+WARM_UP = 60
 
-#: Bytes that a migration may leave behind on average; :func:`test_what_the_growth_would_be` shows that it is little.
-TOLERANCE = 300
+#: Bytes that a migration may leave behind on average: asyncio keeps timers that were cancelled for a while, and that
+#: levels off. :func:`test_what_the_growth_would_be` shows that it is little.
+TOLERANCE = 600
 
 
 @EVERY_SCHEME
@@ -126,16 +127,18 @@ def forget(client: GtkClient) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @EVERY_SCHEME
 async def test_a_hundred(gtk_client: StartClient, scheme: MigrationScheme) -> None:
     left = await growth(gtk_client, scheme)
-    print(scheme, left)
+
     assert left < TOLERANCE
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 async def test_what_the_growth_would_be(gtk_client: StartClient) -> None:
     """The measurement sees it if a session a migration is not let go."""
     left = await growth(gtk_client, SEAMLESS, keep=[])
-    print(left)
+
     assert left > 5 * TOLERANCE

@@ -52,6 +52,7 @@ from .moves import (
     two_servers,
     under_way,
 )
+from .recorder import CLIENT as FROM_CLIENT
 from .recorder import SERVER, Recorder, recording
 from .waiting import eventually
 
@@ -221,6 +222,11 @@ async def set_mouse_mode(client: GtkClient, session: Client, mode: int, *, new: 
     if new:
         await eventually(asked, lambda: "the mouse mode that spice-gtk asks for")
     await request_mouse_mode(client, session, mode)
+    await has_mouse_mode(client, mode)
+
+
+async def has_mouse_mode(client: GtkClient, mode: int) -> None:
+    """Wait until the client has heard of it."""
 
     async def told() -> bool:
         return bool((await client.command("state"))["mouse_mode"] == mode)
@@ -283,10 +289,38 @@ async def test_what_the_client_says_after_the_last_word(gtk_client: StartClient)
             await request_mouse_mode(client, before, CLIENT_MOUSE)
             way_in.flows[SERVER].set()
             after = await way.end(client, other)
-            await client.event("main-mouse-update", mode=CLIENT_MOUSE)
+            await has_mouse_mode(client, CLIENT_MOUSE)
             # Not the target's: spice-gtk answers its first acknowledgement with a position that nobody asked for.
             assert (one.guest.pointer.x, one.guest.pointer.y) == (7, 7)
             for x in range(20):
                 await client.command("position", x=x, y=7)
                 await after.expect(MousePosition(x, 7))
             await set_mouse_mode(client, after, SERVER_MOUSE, new=False)
+
+
+@pytest.mark.parametrize("scheme", [SEMI, SWITCH_HOST], ids=lambda scheme: scheme.name.lower())
+async def test_keys_under_way_when_the_client_has_left(gtk_client: StartClient, scheme: MigrationScheme) -> None:
+    """They come after the end of the main channel, count all the same, and move on with the guest."""
+    source, target = PAIRS[scheme]
+    async with two_servers(source, target) as (one, other), recording(one.port or 0) as way_in:
+        client, before = await join(gtk_client, one, way_in.port)
+        async with under_way(one, other) as way:
+            if scheme is SEMI:
+                await way.recorder.asked.wait()
+            way_in.flows[SERVER].clear()
+            way.recorder.open.set()
+            await eventually(partial(is_leaving, before), lambda: "the source's last word")
+            way_in.flows[FROM_CLIENT].clear()
+            await client.type(KEY_B)
+            await client.command("key_down", scancode=KEY_A)
+            way_in.flows[SERVER].set()
+            await eventually(partial(has_left_main, before), lambda: "the end of the main channel")
+            assert keys_heard([before]) == []
+            way_in.flows[FROM_CLIENT].set()
+            await way.end(client, other)
+            assert keys_heard([before]) == [KeyDown(KEY_B), KeyUp(KEY_B), KeyDown(KEY_A)]
+            assert other.guest.keyboard.held == (set() if scheme is SWITCH_HOST else {KEY_A})
+
+
+async def has_left_main(session: Client) -> bool:
+    return (ChannelType.MAIN, 0) not in session.session.channels
