@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ChannelClosed,
         ChannelOpened,
         ChannelsAttached,
+        ClientArrived,
         ClipboardText,
         Disconnected,
         DisplayReady,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
         KeyModifiers,
         KeyUp,
         Latency,
+        MigrationBegan,
+        MigrationConnected,
+        MigrationFailed,
         MonitorsRequested,
         MouseModeRequested,
         MouseMotion,
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from spiceemu.client import Client
     from spiceemu.guest.display import Display
     from spiceemu.guest.machine import Guest
+    from spiceemu.migration import Destination
     from spiceemu.server import SpiceServer
 
 _EVENTS = (
@@ -56,6 +61,7 @@ _EVENTS = (
     "ChannelClosed",
     "ChannelOpened",
     "ChannelsAttached",
+    "ClientArrived",
     "ClipboardText",
     "Disconnected",
     "DisplayReady",
@@ -64,6 +70,9 @@ _EVENTS = (
     "KeyModifiers",
     "KeyUp",
     "Latency",
+    "MigrationBegan",
+    "MigrationConnected",
+    "MigrationFailed",
     "MonitorsRequested",
     "MouseModeRequested",
     "MouseMotion",
@@ -79,6 +88,7 @@ _EVENTS = (
 _HOMES = {
     **dict.fromkeys(_EVENTS, "spiceemu.channels.events"),
     "Client": "spiceemu.client",
+    "Destination": "spiceemu.migration",
     "Display": "spiceemu.guest.display",
     "Guest": "spiceemu.guest.machine",
     "SpiceServer": "spiceemu.server",
@@ -91,7 +101,9 @@ __all__ = [
     "ChannelOpened",
     "ChannelsAttached",
     "Client",
+    "ClientArrived",
     "ClipboardText",
+    "Destination",
     "Disconnected",
     "Display",
     "DisplayReady",
@@ -101,6 +113,9 @@ __all__ = [
     "KeyModifiers",
     "KeyUp",
     "Latency",
+    "MigrationBegan",
+    "MigrationConnected",
+    "MigrationFailed",
     "MonitorsRequested",
     "MouseModeRequested",
     "MouseMotion",
