@@ -42,6 +42,7 @@ def client_info(client: Client) -> ClientInfo:
         f"SPICE {linked.request.major}.{linked.request.minor}",
         "mini header" if linked.mini_header else "full header",
         f"{mode} mouse mode",
+        f"as {session.level.name}",
     )
     return ClientInfo(f"{client.session_id:08x}", facts, tuple(map(_channel_info, channels)))
 

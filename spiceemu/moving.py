@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.channels import events
-from spiceemu.guest.state import check, take
 from spiceemu.listeners import WILDCARDS
 from spiceemu.migration import Departure, DepartureState, Destination, choose_scheme
 from spiceemu.protocol.compat import Feature
@@ -23,6 +22,7 @@ from spiceemu.protocol.level import MigrationScheme
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from spiceemu.guest.machine import Guest
     from spiceemu.member import Member
     from spiceemu.server import SpiceServer
 
@@ -70,13 +70,28 @@ def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_
     return destination
 
 
+def check_guest(guest: Guest, other: Guest) -> None:
+    """Refuse a target whose guest cannot become what this one is, while the clients are here still.
+
+    :raises InvalidValue: saying what it lacks.
+    """
+    has, needs = len(other.displays), len(guest.displays)
+    if has < needs:
+        raise InvalidValue(f"the target has {has} display{'s' * (has != 1)}, the guest that moves has {needs}")
+    if (guest.agent is None) != (other.agent is None):
+        who = ("the guest that moves", "the target's") if other.agent is None else ("the target's guest", "the other")
+        raise InvalidValue(f"{who[0]} has an agent, {who[1]} has none")
+
+
 def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -> None:
     """Refuse a target that lacks what is in use here, or, to retreat, give up what can be given up.
 
     :raises NotCompatible: naming the features.
+    :raises InvalidValue: the target's guest cannot become what the source's is.
     """
     lacking = source.level.features & ~target.level.features
     guest = source.guest
+    check_guest(guest, target.guest)
     used = []
     if Feature.SURFACES in lacking and any(len(display.surfaces) > 1 for display in guest.displays):
         used.append(Feature.SURFACES)
@@ -131,7 +146,6 @@ class Move:
         level = self.target.level if self.target else None
         if self.target is not None:
             check_features(self.source, self.target, retreat=retreat)
-            check(self.target.guest, take(self.source.guest))
             if len(members) > 1 and not self.target.shared:
                 raise InvalidValue(f"the target takes one client at once, and there are {len(members)}")
         alone = len(members) == 1

@@ -62,6 +62,8 @@ class ServerPolicy:
     :param has_channel: tells whether a session already has a channel.
     :param sound: whether there are a playback and a record channel.
     :param level: what the server behaves like; may be replaced while no link is under way.
+    :param is_parked: tells whether a session's client has linked but not begun: it may come once more, for spice-gtk
+        never closes the main channel of a seamless migration that was cancelled.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class ServerPolicy:
         plain_channels: Iterable[str] = (),
         sound: bool = True,
         level: Level = CURRENT,
+        is_parked: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.level = level
         self.displays = displays
@@ -88,6 +91,7 @@ class ServerPolicy:
             raise InvalidValue(f"channels both in tls_channels and plain_channels cannot be linked at all: {names}")
         self._has_session = has_session
         self._has_channel = has_channel
+        self._is_parked = is_parked
 
     @property
     def version(self) -> tuple[int, int]:
@@ -136,7 +140,8 @@ class ServerPolicy:
         session, kind, number = request.connection_id, request.channel_type, request.channel_id
         if kind == ChannelType.MAIN and self._offers(request):
             # A client that comes from another server keeps its session; levels without that know their own alone.
-            if session == 0 or (self.level.has(Feature.SEMI_SEAMLESS_MIGRATE) and not self._has_session(session)):
+            free = not self._has_session(session) or self._is_parked(session)
+            if session == 0 or (self.level.has(Feature.SEMI_SEAMLESS_MIGRATE) and free):
                 return
             if self._has_session(session):
                 raise ChannelNotAvailable(f"link: session {session} has that channel already")

@@ -163,6 +163,7 @@ class SpiceServer:
             has_channel=self._has_channel,
             tls_channels=tls_channels,
             plain_channels=plain_channels,
+            is_parked=self._is_parked,
         )
 
     # What it behaves like
@@ -358,7 +359,7 @@ class SpiceServer:
             to a server in another process.
         :returns: what became of each client.
         :raises NotCompatible: a level has no migration, or the target's lacks what is in use; the text names it.
-        :raises InvalidValue: clients cannot be sent there.
+        :raises InvalidValue: clients cannot be sent there, or its guest cannot become what this one is.
         :raises WrongState: a migration is under way.
         """
         from spiceemu.moving import Move
@@ -443,8 +444,8 @@ class SpiceServer:
         self._unlinked.discard(connection)
         session_id = linked.request.connection_id
         if linked.request.channel_type == ChannelType.MAIN:
-            if not self.shared:
-                for member in list(self._members.values()):
+            for member in list(self._members.values()):
+                if not self.shared or member.session.id == session_id:
                     member.disconnect("replaced by another client")
             member = self._begin(session_id, now)
         else:
@@ -500,6 +501,10 @@ class SpiceServer:
     def _forget(self, member: Member) -> None:
         del self._members[member.session.id]
         self.clients.remove(member.client)
+
+    def _is_parked(self, session_id: int) -> bool:
+        member = self._members.get(session_id)
+        return member is not None and member.session.is_arriving
 
     def _has_channel(self, session_id: int, channel_type: int, channel_id: int) -> bool:
         return self._members[session_id].session.find(channel_type, channel_id) is not None

@@ -319,18 +319,23 @@ class Session:
             self.main.renew_agent(present=self.guest.agent is not None)
             return
         self.mouse_mode = MouseMode(carried["mouse_mode"])
+        if carried["mouse_mode_due"]:
+            self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
         if self.guest.agent is not None and carried["agent"] is not None:
             self.main.restore_agent(carried["agent"])
             self.guest.agent.resume(self._send_agent)
             self.guest.agent_client = self
+        self.main.return_tokens()
 
     def state(self, now: float) -> dict[str, Any]:
         """What a target of our own should know of a client that comes seamlessly, beyond MIGRATE_DATA."""
         displays = {str(each.id): each.state() for each in self.channels.values() if isinstance(each, DisplayChannel)}
+        main = self.channels.get((ChannelType.MAIN, 0))  # a client that leaves may have closed it before the others
         return {
             "mouse_mode": int(self.mouse_mode),
+            "mouse_mode_due": isinstance(main, MainChannel) and main.mouse_mode_due,
             "multi_media_time": self.multi_media_time(now),
-            "agent": self.main.agent_state() if self._has_agent else None,
+            "agent": main.agent_state() if isinstance(main, MainChannel) and self._has_agent else None,
             "displays": displays,
         }
 

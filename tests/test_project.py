@@ -19,6 +19,8 @@ import pytest
 
 import spiceemu
 from spiceemu._version import __version__
+from spiceemu.cli import main
+from spiceemu.cli.command import COMMANDS
 from spiceemu.cli.options import describe
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -90,10 +92,16 @@ def test_construct_is_the_only_dependency_at_run_time(project: dict[str, Any]) -
     assert set(project["project"]["optional-dependencies"]) == {"tls", "media"}
 
 
-def test_the_readme_names_options_that_there_are() -> None:
+def test_the_readme_names_options_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     written = set(re.findall(r"`(--[a-z-]+)", (CHECKOUT / "README.md").read_text()))
     assert len(written) > 5
-    assert written <= set(re.findall(r"--[a-z-]+", "\n".join(describe())))
+    known = "\n".join(describe())
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code in (0, None)
+        known += capsys.readouterr().out
+    assert written <= set(re.findall(r"--[a-z-]+", known))
 
 
 # The set-up

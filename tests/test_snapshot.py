@@ -10,8 +10,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu import snapshot
 from spiceemu.protocol.errors import InvalidValue, LocalError, MalformedSnapshot

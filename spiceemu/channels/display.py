@@ -43,8 +43,7 @@ from spiceemu.protocol.migrate_data import DisplayData, GlzEncDictRestoreData, S
 from spiceemu.protocol.types import ChannelWait, Head
 
 if TYPE_CHECKING:
-    from spiceemu.guest.display import Display
-    from spiceemu.guest.display import Head as GuestHead
+    from spiceemu.guest.display import Display, Head as GuestHead
     from spiceemu.protocol.link import Linked
 
 INIT_TIMEOUT = 30.0
@@ -155,16 +154,17 @@ class DisplayChannel(Channel):
     # From the guest
 
     def _on_drawable(self, drawable: Drawable) -> None:
-        for shown in self.view.lower(drawable):
-            if not self.ready:
-                continue  # all of the primary will be sent from its pixels
+        shown = (drawable,) if self.view.is_whole else self.view.lower(drawable)
+        if not self.ready:
+            return  # all of the primary will be sent from its pixels
+        for each in shown:
             if self._dirty is not None:
-                self._add_dirty(shown)
+                self._add_dirty(each)
             else:
-                self._enqueue(shown)
+                self._enqueue(each)
                 if len(self._queue) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
                     self._collapse()
-            self.wake()
+        self.wake()
 
     def _enqueue(self, drawable: Drawable) -> None:
         match drawable:

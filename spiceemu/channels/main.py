@@ -16,7 +16,7 @@ from spiceemu.channels.channel import NANOSECONDS, Channel, Handlers
 from spiceemu.channels.events import AgentStarted, ChannelsAttached, Event, MouseModeRequested
 from spiceemu.channels.migration import ClientFollowed, MigrationAnswer, MigrationAnswered, Restored, SeamlessAsked
 from spiceemu.protocol import base, main
-from spiceemu.protocol.agent_stream import AgentReader, AgentTokens, AgentWriter, VDAgentMessage
+from spiceemu.protocol.agent_stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import LinkErr, MigrateFlags, MouseMode, NotifySeverity, NotifyVisibility
 from spiceemu.protocol.errors import IllegalMessage
@@ -80,6 +80,8 @@ class MainChannel(Channel):
         self._granted = AgentTokens()
         self.agent_started = False
         """Whether the client talks to the agent."""
+        self.mouse_mode_due = False
+        """Whether the mouse mode has changed too late to be told here."""
         self.attached = False
         """Whether the client has asked for the list of channels."""
         self.frozen = linked.resumed
@@ -123,7 +125,8 @@ class MainChannel(Channel):
         self.send(base.Notify(int(now * NANOSECONDS), severity, NotifyVisibility.HIGH, 0, encoded, trailing=b"\0"))
 
     def set_mouse_mode(self, supported: int, current: int) -> None:
-        """Tell who moves the pointer from now on."""
+        """Tell who moves the pointer from now on; a client that moves hears it from the other server."""
+        self.mouse_mode_due = self.frozen
         self.send(main.MouseMode(supported, current))
 
     def set_multi_media_time(self, milliseconds: int) -> None:
@@ -168,9 +171,12 @@ class MainChannel(Channel):
         self.frozen = False
         self.attached = True
         self.agent_started = bool(state.client_agent_started)
-        self._agent_connected = bool(state.agent_base.connected)
-        self._granted = AgentTokens(state.agent_base.num_client_tokens)
-        self._agent_writer.reset(state.agent_base.num_send_tokens)
+        device = state.agent_base
+        self._agent_connected = bool(device.connected)
+        # Those that the other server had not given back are given here, as by spice-server (char-device.cpp).
+        taken = max(GRANTED_TOKENS - device.num_client_tokens, 0) if device.connected else 0
+        self._granted = AgentTokens(device.num_client_tokens, taken)
+        self._agent_writer.reset(device.num_send_tokens)
         return (Restored(),)
 
     def renew_agent(self, *, present: bool) -> None:
@@ -194,6 +200,11 @@ class MainChannel(Channel):
         self._agent_reader.restore(state["reader"])
         self._agent_writer.restore(state["writer"])
         self._granted.restore(state["tokens"])
+
+    def return_tokens(self) -> None:
+        """Give the client the tokens that are due; a client that moves gets them from the other server."""
+        if not self.frozen and (returned := self._granted.give_back()):
+            self.send(main.AgentToken(returned))
 
     def produce(self) -> None:
         """Send what waits of the agent's. Not before: a client may ask for the clipboard again and again unread."""
@@ -249,9 +260,8 @@ class MainChannel(Channel):
         self._granted.spend()
         for received in self._agent_reader.receive_piece(message.data):
             yield AgentReceived(received)
-        returned = self._granted.take()
-        if returned:
-            self.send(main.AgentToken(returned))
+        self._granted.use()
+        self.return_tokens()
 
     def _on_client_info(self, _message: main.ClientInfo, _now: float) -> None:
         """Nothing follows from the size of the client's cache; spice-server ignores it as well."""

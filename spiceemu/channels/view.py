@@ -54,6 +54,8 @@ class View:
         self.level = level
         self.has_surfaces = level.has(Feature.SURFACES)
         self.one_head = not level.has(Feature.MONITORS_CONFIG)
+        self.is_whole = self.has_surfaces and not self.one_head
+        """Whether nothing is taken away, so that every drawable is its own :meth:`lower`."""
         self._window = window_of(display, level)
         self._primary_is_new = False  # and the heads that go with it are still to come
 

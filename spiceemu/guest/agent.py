@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from spiceemu.guest import clipboard as clipboards
+from spiceemu.guest.observers import Observers
 from spiceemu.protocol import agent
 from spiceemu.protocol.agent_enums import AgentCap, ClipboardSelection, ClipboardType, FileXferResult, MonitorsFlags
 from spiceemu.protocol.agent_message import AgentMessage, ClipboardLayout
@@ -146,7 +147,8 @@ class Agent:
         self._send: Send | None = None
         self._serials: dict[int, int] = dict.fromkeys(ClipboardSelection, 0)  # what the next grab will have
         self._offered: set[int] = set()
-        self._observers: dict[object, Observer] = {}
+        self._missed: set[int] = set()  # selections of which something is to be said when a client that moved is here
+        self._observers: Observers[AgentEvent] = Observers()
         clipboard.subscribe(self._on_clipboard)
 
     @property
@@ -156,13 +158,7 @@ class Agent:
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call the observer with every event from now on, and return a callable that ends this."""
-        token = object()
-        self._observers[token] = observer
-
-        def unsubscribe() -> None:
-            self._observers.pop(token, None)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     def start(self, send: Send, *, keep_clipboards: bool = False) -> None:
         """A client talks to the agent from now on (AGENT_START).
@@ -172,11 +168,25 @@ class Agent:
             still what it has.
         """
         self.reset(keep_clipboards=keep_clipboards)
+        # What it was asked for may be lost with its old connection.
+        self._missed.update(selection for selection in ClipboardSelection if self.clipboard.is_wanted(selection))
         self._send = send
 
     def resume(self, send: Send) -> None:
         """The client of a restored conversation is here and goes on; it does not know that the agent has moved."""
         self._send = send
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Say what became of the clipboards while the client was between two servers."""
+        missed, self._missed = self._missed, set()
+        for selection in sorted(missed):
+            if self.clipboard.owner_of(selection) is clipboards.Owner.GUEST:
+                self._offer(selection)
+            elif self.clipboard.is_wanted(selection):
+                self._say(agent.ClipboardRequest(ClipboardType.UTF8_TEXT, selection=selection))
+            elif self.clipboard.owner_of(selection) is clipboards.Owner.NOBODY:
+                self._say(agent.ClipboardRelease(selection=selection))
 
     @property
     def state(self) -> AgentState:
@@ -204,6 +214,7 @@ class Agent:
         self.max_clipboard = None
         self._serials = dict.fromkeys(ClipboardSelection, 0)
         self._offered.clear()
+        self._missed.clear()
         for selection in () if keep_clipboards else ClipboardSelection:
             self.clipboard.client_cleared(selection)
 
@@ -237,6 +248,8 @@ class Agent:
             held = self.clipboard.owner_of(selection) is clipboards.Owner.GUEST
             if held and selection not in self._offered and self._reaches_client(selection):
                 self._offer(selection)
+        self._missed = {selection for selection in self._missed if self._reaches_client(selection)} - self._offered
+        self._catch_up()
 
     def _refuse_file(self, message: agent.FileXferStart) -> None:
         # Clients without the capability take results from NOT_ENOUGH_SPACE on for nonsense (spice-common agent.c).
@@ -290,6 +303,10 @@ class Agent:
         selection = change.selection
         reachable = self._reaches_client(selection)
         match change:
+            case clipboards.GuestCopied() | clipboards.GuestCleared() | clipboards.TextWanted() if (
+                reachable and self._send is None
+            ):
+                self._missed.add(selection)
             case clipboards.GuestCopied() if reachable:
                 self._offer(selection)
             case clipboards.GuestCleared() if reachable:
@@ -318,8 +335,7 @@ class Agent:
             self._send(message)
 
     def _tell(self, event: AgentEvent) -> None:
-        for observer in tuple(self._observers.values()):
-            observer(event)
+        self._observers.tell(event)
 
 
 def _monitors(message: agent.MonitorsConfig) -> tuple[RequestedMonitor, ...]:

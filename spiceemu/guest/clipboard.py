@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from spiceemu.guest.observers import Observers
 from spiceemu.protocol.agent_enums import ClipboardSelection, ClipboardType
 from spiceemu.protocol.agent_stream import MAX_AGENT_MESSAGE
 from spiceemu.protocol.errors import InvalidValue
@@ -107,7 +108,7 @@ class Clipboard:
 
     def __init__(self) -> None:
         self._contents: dict[int, Content] = {selection: Content() for selection in ClipboardSelection}
-        self._observers: dict[object, Observer] = {}
+        self._observers: Observers[ClipboardChange] = Observers()
         self._untold: deque[ClipboardChange] = deque()
         self._telling = False
 
@@ -116,13 +117,7 @@ class Clipboard:
 
         Observers may act on the clipboards, to paste what the client copied, for one.
         """
-        token = object()
-        self._observers[token] = observer
-
-        def unsubscribe() -> None:
-            self._observers.pop(token, None)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     # For the guest
 
@@ -147,6 +142,10 @@ class Clipboard:
     def types_of(self, selection: int) -> tuple[int, ...]:
         """What a clipboard's content can be had as (:class:`~spiceemu.protocol.agent_enums.ClipboardType`)."""
         return self._content(selection).types
+
+    def is_wanted(self, selection: int) -> bool:
+        """Whether the client was asked for its text and has not answered."""
+        return self._content(selection).wanted
 
     def set_text(self, text: str, selection: int = CLIPBOARD) -> None:
         """Copy text in the guest.
@@ -243,7 +242,6 @@ class Clipboard:
         try:
             while self._untold:
                 change = self._untold.popleft()
-                for observer in tuple(self._observers.values()):
-                    observer(change)
+                self._observers.tell(change)
         finally:
             self._telling = False

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+from spiceemu.guest.observers import Observers
 from spiceemu.protocol.enums import CursorType
 from spiceemu.protocol.errors import InvalidValue
 
@@ -217,17 +218,11 @@ class GuestCursor:
         self.x = 0
         self.y = 0
         self.visible = True
-        self._observers: dict[object, Observer] = {}
+        self._observers: Observers[CursorChange] = Observers()
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call the observer with every change from now on, and return a callable that ends this."""
-        token = object()
-        self._observers[token] = observer
-
-        def unsubscribe() -> None:
-            self._observers.pop(token, None)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     @property
     def state(self) -> CursorState:
@@ -273,8 +268,7 @@ class GuestCursor:
             self._tell(CursorShown())
 
     def _tell(self, change: CursorChange) -> None:
-        for observer in tuple(self._observers.values()):
-            observer(change)
+        self._observers.tell(change)
 
 
 ARROW: Final = CursorShape.from_art(

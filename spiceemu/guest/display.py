@@ -16,6 +16,7 @@ from spiceemu.codecs.pictures import PIXEL_SIZE, Picture, to_png, to_ppm
 from spiceemu.guest.colors import ColorLike, parse_color
 from spiceemu.guest.drawables import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.geometry import Point, Rect, RectLike, as_point, as_rect
+from spiceemu.guest.observers import Observers
 from spiceemu.guest.surface import Surface, check_size
 from spiceemu.guest.text import Font, load_font
 from spiceemu.protocol.errors import InvalidValue
@@ -112,7 +113,7 @@ class Display:
         self.id = display_id
         self.surfaces: dict[int, Surface] = {PRIMARY: Surface(PRIMARY, width, height)}
         self.heads: list[Head] = [Head(0, 0, 0, width, height)]
-        self._observers: dict[object, Observer] = {}
+        self._observers: Observers[Drawable] = Observers()
 
     def __repr__(self) -> str:
         return f"<Display {self.id} {self.width}x{self.height}>"
@@ -137,13 +138,7 @@ class Display:
 
         Observers are called in the order they came, after the surface has changed; they must not draw.
         """
-        token = object()
-        self._observers[token] = observer
-
-        def unsubscribe() -> None:
-            self._observers.pop(token, None)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     def fill(self, rect: RectLike, color: ColorLike, *, surface: int = PRIMARY) -> None:
         """Fill a rectangle with one colour."""
@@ -327,5 +322,4 @@ class Display:
 
     def _tell(self, drawable: Drawable | None) -> None:
         if drawable is not None:
-            for observer in tuple(self._observers.values()):
-                observer(drawable)
+            self._observers.tell(drawable)

@@ -15,6 +15,7 @@ from spiceemu.guest.clipboard import CLIPBOARD, ClientCopied, Clipboard, Clipboa
 from spiceemu.guest.cursor import ARROW, CursorState, GuestCursor
 from spiceemu.guest.display import Display, DisplayState, Head
 from spiceemu.guest.keyboard import Keyboard, KeyboardState, KeyEvent
+from spiceemu.guest.observers import Observers
 from spiceemu.guest.pointer import Pointer, PointerEvent, PointerState
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Guest:
         self.agent = Agent(self.clipboard) if agent else None
         self.agent_client: object = None
         """Which session's client talks to the agent; the one that began last."""
-        self._observers: dict[object, Observer] = {}
+        self._observers: Observers[GuestEvent] = Observers()
         self.clipboard.subscribe(self._on_clipboard)
 
     def __repr__(self) -> str:
@@ -98,13 +99,7 @@ class Guest:
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call the observer with every event from now on, and return a callable that ends this."""
-        token = object()
-        self._observers[token] = observer
-
-        def unsubscribe() -> None:
-            self._observers.pop(token, None)
-
-        return unsubscribe
+        return self._observers.add(observer)
 
     # From sessions
 
@@ -228,5 +223,4 @@ class Guest:
         return events
 
     def _tell(self, event: GuestEvent) -> None:
-        for observer in tuple(self._observers.values()):
-            observer(event)
+        self._observers.tell(event)

@@ -95,14 +95,6 @@ def give(guest: Guest, state: Any) -> None:
     guest.restore(_read_guest(Plain(state), guest))
 
 
-def check(guest: Guest, state: Any) -> None:
-    """See whether :func:`give` could do it; nothing changes.
-
-    :raises InvalidValue: naming what cannot be.
-    """
-    _read_guest(Plain(state), guest)
-
-
 # To plain data
 
 
@@ -304,9 +296,20 @@ def _read_agent(state: Plain) -> AgentState:
         "capabilities", "client_capabilities", "max_clipboard", "serials", "offered"
     )
     return AgentState(
-        frozenset(number.integer(0, max(AgentCap)) for number in capabilities.elements(_MAX_CAPABILITIES)),
-        frozenset(number.integer(0, _MAX_CAPABILITIES - 1) for number in client.elements(_MAX_CAPABILITIES)),
+        _read_set(capabilities, max(AgentCap)),
+        _read_set(client, _MAX_CAPABILITIES - 1),
         most.optional(lambda it: it.integer(0, _MAX_CLIENT_CLIPBOARD)),
         tuple(serial.integer(0, MAX_SERIAL) for serial in serials.elements(_SELECTIONS, _SELECTIONS)),
-        frozenset(number.integer(0, max(ClipboardSelection)) for number in offered.elements(_SELECTIONS)),
+        _read_set(offered, max(ClipboardSelection)),
     )
+
+
+def _read_set(state: Plain, most: int) -> frozenset[int]:
+    """Numbers up to ``most``, each of them once."""
+    numbers: set[int] = set()
+    for element in state.elements(most + 1):
+        number = element.integer(0, most)
+        if number in numbers:
+            raise element.wrong(f"a second {number}")
+        numbers.add(number)
+    return frozenset(numbers)

@@ -172,7 +172,7 @@ class DisplayRules(ChannelRules):
     def drawing(self, message: Any) -> Iterator[Breach]:
         """A message that draws."""
         yield from self._surface(message, message.base.surface_id, "draws to")
-        for image in images_of(message):
+        for image in filter(None, images_of(message)):
             yield from self._picture(message, image)
 
     def _picture(self, message: Message, image: Image) -> Iterator[Breach]:

@@ -57,8 +57,8 @@ def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
     """What is wrong with a server's reply. Call it once that is known."""
     assert link.server_version is not None
     minor = link.server_version[1]
-    if minor != level.minor:
-        explanation = f"minor {minor} of the protocol's version: level {level.name} has {level.minor}"
+    if minor > level.minor:  # a smaller one promises less, as fewer capabilities do
+        explanation = f"minor {minor} of the protocol's version: level {level.name} goes up to {level.minor}"
         yield LinkFault(SERVER, MINOR_OFFSET, Kind.LINK, f"minor {minor}", explanation)
     if link.server_common is None or link.server_channel is None or link.channel_type is None:
         return

@@ -211,11 +211,12 @@ class AgentTokens:
     """What the other side may still send.
 
     :ivar left: how many pieces it may send now.
+    :param taken: how many tokens of used pieces were not given back yet.
     """
 
-    def __init__(self, granted: int = GRANTED_TOKENS) -> None:
+    def __init__(self, granted: int = GRANTED_TOKENS, taken: int = 0) -> None:
         self.left = granted
-        self._taken = 0
+        self._taken = taken
 
     def state(self) -> dict[str, Any]:
         """What is left, and what was taken since tokens were given back."""
@@ -227,7 +228,7 @@ class AgentTokens:
         :raises InvalidValue: naming what cannot be; nothing changed.
         """
         left, taken = Plain(state, path).fields("left", "taken")
-        self.left, self._taken = left.integer(0, MAX_TOKENS), taken.integer(0, RETURNED_TOKENS - 1)
+        self.left, self._taken = left.integer(0, MAX_TOKENS), taken.integer(0, GRANTED_TOKENS)
 
     def spend(self) -> None:
         """A piece came.
@@ -238,11 +239,19 @@ class AgentTokens:
             raise IllegalMessage("main.AgentData: sent without a token")
         self.left -= 1
 
-    def take(self) -> int:
-        """The piece was used: how many tokens to give back now, none until enough have come together."""
+    def use(self) -> None:
+        """The piece was used; its token can be given back."""
         self._taken += 1
+
+    def give_back(self) -> int:
+        """How many tokens to give back now, none until enough have come together."""
         if self._taken < RETURNED_TOKENS:
             return 0
         returned, self._taken = self._taken, 0
         self.left += returned
         return returned
+
+    def take(self) -> int:
+        """Both at once."""
+        self.use()
+        return self.give_back()

@@ -7,7 +7,9 @@ has a capability for it, the receiver must have announced that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from spiceemu.protocol import base, display, draw, main, playback, record, spicevmc
@@ -100,16 +102,26 @@ class Gate:
         self.direction = direction
         self.capabilities = capabilities
         self.local = local
-        self._known: dict[type[Message], tuple[list[Breach], Content | None]] = {}
+        self._judges: dict[type[Message], Callable[[Any], Iterable[Breach]]] = {}
+        self._has_surfaces = level.has(SURFACES)
+        self._plain_images = frozenset(kind for kind, need in IMAGE_TYPES.items() if not self.needs("", need))
 
     def breaches(self, message: Message) -> list[Breach]:
         """What may not travel in a message, the message itself first; empty where all is well."""
         kind = type(message)
-        known = self._known.get(kind)
-        if known is None:
-            known = self._known[kind] = self._judge(kind), _CONTENTS.get(kind)
-        found, content = known
-        return found if content is None else [*found, *content(self, message)]
+        judge = self._judges.get(kind)
+        if judge is None:
+            judge = self._judges[kind] = self._make_judge(kind)
+        return [*judge(message)]
+
+    def _make_judge(self, kind: type[Message]) -> Callable[[Any], Iterable[Breach]]:
+        """What judges messages of a kind: what is known of all of them, then the contents of each."""
+        always = self._judge(kind)
+        content = _CONTENTS.get(kind)
+        if content is None:
+            return lambda _message: always or ()
+        look = partial(content, self)
+        return (lambda message: [*always, *look(message)]) if always else look
 
     def _judge(self, kind: type[Message]) -> list[Breach]:
         """What can be said of a message by its kind alone."""
@@ -137,10 +149,22 @@ class Gate:
 
     # Contents
 
-    def drawing(self, message: Any) -> Iterator[Breach]:
-        """A DRAW message: its surface, its pictures."""
+    def drawing(self, message: Any) -> Iterable[Breach]:
+        """A DRAW message: its surface, its pictures. Most have nothing to look at twice, and should not wait for it."""
+        plain = self._plain_images
+        if self._has_surfaces or not message.base.surface_id:
+            for image in images_of(message):
+                if image is None:
+                    continue
+                if image.descriptor.type not in plain or getattr(image.u, "format", None) == BitmapFmt.FMT_8BIT_A:
+                    break
+            else:
+                return ()
+        return self._drawing(message)
+
+    def _drawing(self, message: Any) -> Iterator[Breach]:
         yield from self.surface(message, message.base.surface_id)
-        for image in images_of(message):
+        for image in filter(None, images_of(message)):
             kind = image.descriptor.type
             need = IMAGE_TYPES.get(kind)
             name = getattr(kind, "name", kind)
@@ -222,7 +246,7 @@ class Gate:
             yield from self.needs(f"Opus in {message.spec.name}", (Feature.OPUS, caps.OPUS))
 
 
-Content: TypeAlias = Callable[[Gate, Any], Iterator[Breach]]
+Content: TypeAlias = Callable[[Gate, Any], Iterable[Breach]]
 
 SEAMLESS: tuple[Need, ...] = ((Feature.SEAMLESS_MIGRATE, None),)
 
@@ -263,21 +287,33 @@ _CONTENTS: dict[type[Message], Content] = {
 """The messages whose contents came at different levels."""
 
 
-def images_of(message: Message) -> Iterator[Image]:
-    """Every picture in a message of the display channel: sources, masks and patterns."""
+Finder: TypeAlias = "Callable[[Any], tuple[Image | None, ...]]"
+
+_finders: dict[type[Message], Finder] = {}
+
+
+def images_of(message: Message) -> tuple[Image | None, ...]:
+    """Every place for a picture in a display's message: sources, masks and patterns; None where there is none."""
     kind = type(message)
-    paths = _image_paths.get(kind)
-    if paths is None:
-        paths = _image_paths[kind] = tuple(_paths_to_images(kind))
-    for path in paths:
-        value: Any = message
-        for name in path:
-            value = getattr(value, name, None)
-        if value is not None:
-            yield value
+    find = _finders.get(kind)
+    if find is None:
+        find = _finders[kind] = _finder(kind)
+    return find(message)
 
 
-_image_paths: dict[type[Message], tuple[tuple[str, ...], ...]] = {}
+def _finder(kind: type[Message]) -> Finder:
+    """A function that finds the pictures in messages of a kind, written as text: every drawing is looked through."""
+    places = "".join(f"{_expression(path)}, " for path in _paths_to_images(kind))
+    find: Finder = eval(f"lambda message: ({places})")  # noqa: S307 - our own text
+    return find
+
+
+def _expression(path: tuple[str, ...]) -> str:
+    """What reads a path of attributes. Behind a choice, ``u``, a picture is there in one of the cases only."""
+    expression = "message"
+    for before, name in pairwise(("", *path)):
+        expression = f"getattr({expression}, {name!r}, None)" if before == "u" else f"{expression}.{name}"
+    return expression
 
 
 def _paths_to_images(record_type: type[Record]) -> Iterator[tuple[str, ...]]:

@@ -94,8 +94,10 @@ class Level:
 
     def heeded(self, channel_type: int | None) -> frozenset[int]:
         """Numbers of the capabilities of a client that it knows, and so acts upon."""
-        known = {capability for channel, capability, f in HEEDED if channel == channel_type and self.has(f)}
-        return frozenset(known | self.advertised(channel_type))
+        listed = {int(capability): self.has(f) for channel, capability, f in HEEDED if channel == channel_type}
+        # What it offers it heeds as well, unless what the capability is about is not there at all.
+        offered = {capability for capability in self.advertised(channel_type) if listed.get(capability, True)}
+        return frozenset(offered.union(capability for capability, known in listed.items() if known))
 
     def words(self, channel_type: int, client_words: Words = ()) -> tuple[Words, Words]:
         """The common words and the channel words of a link reply.

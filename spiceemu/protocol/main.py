@@ -8,8 +8,7 @@ from construct import Bytes, GreedyBytes, Int16ul, Int32ul, Int64ul
 
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.enums import LinkErr
-from spiceemu.protocol.enums import MouseMode as Mode
+from spiceemu.protocol.enums import LinkErr, MouseMode as Mode
 from spiceemu.protocol.layout import ArrayOf, Blob, Count, EnumOf, FlagsOf, Pointer, wire
 from spiceemu.protocol.message import Message, message
 from spiceemu.protocol.types import ChannelId, DstInfo

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.channels.channel import ACK_WINDOW, MAX_PENDING_PINGS, AckWindow, Channel, Handlers
 from spiceemu.channels.events import Event, KeyModifiers, Latency, Synced

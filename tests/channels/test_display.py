@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 
 from spiceemu.channels import display as display_module
 from spiceemu.channels.channel import ACK_WINDOW, AckWindow

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.channels.events import KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
 from spiceemu.channels.inputs import MAX_SCANCODES, MOTION_ACK_BUNCH, InputsChannel, Scancodes

@@ -6,8 +6,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.codecs.pictures import MAX_PIXELS, Picture, from_ppm, to_png, to_ppm
 from spiceemu.protocol.errors import InvalidValue, MalformedImage

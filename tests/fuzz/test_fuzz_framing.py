@@ -6,8 +6,7 @@ import struct
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.catalogue import CLIENT, SERVER, base, display, inputs, lookup, main

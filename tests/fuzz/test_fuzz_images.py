@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.codecs import bitmap, lz
 from spiceemu.codecs.bitmap import BITS_PER_PIXEL

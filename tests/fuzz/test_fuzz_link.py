@@ -7,8 +7,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, to_words
 from spiceemu.protocol.errors import (

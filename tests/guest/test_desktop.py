@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spiceemu.guest.clipboard import CLIPBOARD
 from spiceemu.guest.cursor import ARROW, HAND, TEXT_BEAM

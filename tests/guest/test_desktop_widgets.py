@@ -6,8 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.guest.desktop_canvas import Canvas, Floating, disc, gradient, outside, rounded
 from spiceemu.guest.desktop_state import MAX_NOTE, NoteText

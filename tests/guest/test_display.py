@@ -7,8 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.codecs.pictures import Picture
 from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID, Display, Head

@@ -5,8 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.guest.keyboard import Keyboard, KeyEvent
 from spiceemu.guest.keymap import NAMES, PAUSE, UNKNOWN, US, Keymap, Row, scancode_bytes

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from spiceemu.guest.drawables import Blit, Copy, CopySurface, Fill, Text
 from spiceemu.guest.geometry import Rect

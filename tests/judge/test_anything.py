@@ -6,8 +6,7 @@ import struct
 import time
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from spiceemu.judge import memory, session
 from spiceemu.judge.connection import MAX_EARLY, ConnectionJudge

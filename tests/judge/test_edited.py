@@ -432,11 +432,24 @@ def test_a_list_is_judged_as_what_is_in_it() -> None:
     assert (finding.name, finding.offset) == ("display.SurfaceDestroy", edited.place(at).offset)
 
 
-def test_another_minor() -> None:
+def test_a_minor_that_promises_more() -> None:
+    edited = Edited(NOW)
+    edited.patch(edited.link("002", SERVER), 8, U32.pack(3))
+    finding = one(edited)
+    assert (finding.kind, finding.name, finding.connection, finding.offset) == (Kind.LINK, "minor 3", "002", 8)
+
+
+def test_a_client_may_send_messages_in_another_order_than_it_numbered_them() -> None:
+    edited = Edited(FULL)
+    at = edited.find("conn-01-main0", CLIENT, 3)
+    edited.parts[at] = edited.parts[at]._replace(data=struct.pack("<Q", 1 << 40) + edited.parts[at].data[8:])
+    assert judged(edited.parts, level_of("0.15.1")) == []
+
+
+def test_a_minor_that_promises_less() -> None:
     edited = Edited(NOW)
     edited.patch(edited.link("002", SERVER), 8, U32.pack(1))
-    finding = one(edited)
-    assert (finding.kind, finding.name, finding.connection, finding.offset) == (Kind.LINK, "minor 1", "002", 8)
+    assert judged(edited.parts, level_of("0.15.1")) == []
 
 
 def test_capabilities_that_nobody_has() -> None:

@@ -69,8 +69,6 @@ class Line:
     channel: Channel | ParkedChannel
     conversation: Conversation
     painter: Painter
-    client_bytes: bytearray
-    server_bytes: bytearray
 
 
 class Wire:
@@ -96,6 +94,8 @@ class Wire:
         self.client = client
         self.events: list[Event] = []
         self.lines: dict[tuple[ChannelType, int], Line] = {}
+        self.pieces: list[tuple[Line, bool, bytes]] = []
+        """All that went over the wire, in order: which line, whether from the client, the bytes."""
         self.policy = ServerPolicy(
             displays=len(guest.displays),
             password=Password(None),
@@ -140,19 +140,18 @@ class Wire:
             channel_capabilities=self.client.words.get(kind, ()),
             version=(2, self.client.minor),
         )
-        client_bytes, server_bytes = bytearray(), bytearray()
+        exchanged: list[tuple[bool, bytes]] = []
         while not theirs.linked:
             said = theirs.data_to_send()
-            client_bytes += said
             ours.receive_data(said, 0.0)
             answer = ours.data_to_send()
-            server_bytes += answer
+            exchanged += (True, said), (False, answer)
             theirs.receive_data(answer)
         assert ours.linked is not None
         channel = self.session.open(ours.linked, _ignore, 0.0)
         conversation = Conversation(kind, mini=theirs.mini_header)
-        line = Line(kind, number, channel, conversation, Painter(), client_bytes, server_bytes)
-        self.lines[kind, number] = line
+        line = self.lines[kind, number] = Line(kind, number, channel, conversation, Painter())
+        self.pieces += [(line, from_client, data) for from_client, data in exchanged]
         return line
 
     def say(self, kind: ChannelType, number: int, *messages: object) -> None:
@@ -161,7 +160,7 @@ class Wire:
         self._to_server(line, line.conversation.frame(*messages))  # type: ignore[arg-type]
 
     def _to_server(self, line: Line, data: bytes) -> None:
-        line.client_bytes += data
+        self.pieces.append((line, True, data))
         for event in self.session.receive(self._channel(line), data, 0.0):
             self.events.append(event)
 
@@ -178,7 +177,7 @@ class Wire:
     def pump_once(self, line: Line) -> bool:
         """Let the client take what a channel gives at one time."""
         data = b"".join(self._channel(line).data_to_send())
-        line.server_bytes += data
+        self.pieces.append((line, False, data))
         messages, answer = line.conversation.receive_data(data)
         if line.kind is DISPLAY:
             for message in messages:

@@ -193,6 +193,7 @@ class GtkClient:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._ended = False
+        self._killed = False
 
     async def __aenter__(self) -> GtkClient:
         ours, theirs = socket.socketpair()
@@ -232,8 +233,14 @@ class GtkClient:
             await asyncio.gather(*self._readers)
             self._writer.close()
             self._directory.cleanup()
-        if self._process.returncode != 0:
+        if self._process.returncode != 0 and not self._killed:
             raise self._end()
+
+    async def kill(self) -> None:
+        """Let the process die without a word."""
+        self._killed = True
+        self._process.kill()
+        await self._process.wait()
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:

@@ -14,8 +14,7 @@ from spiceemu.protocol.message import Message
 from ..protocol.captures import connection
 from .clients import GtkClient
 from .picture import Picture
-from .recorder import CLIENT, Piece
-from .recorder import SERVER as SERVER_SIDE
+from .recorder import CLIENT, SERVER as SERVER_SIDE, Piece
 from .screen import RemoteViewer
 
 StartClient = Callable[..., Awaitable[GtkClient]]

@@ -14,9 +14,10 @@ descriptor FD carries answers and events, one JSON object a line:
 
 Events are named as spice-gtk names its signals (gtk_native.SIGNALS, and the session's ``channel-new``,
 ``channel-destroy`` and ``disconnected``), with these besides: ``opened``, ``closed`` and ``error`` (a channel event,
-with its ``code``), ``monitors`` (heads changed), ``name`` and ``uuid`` (of the guest). An event of a channel carries
-``type`` and ``channel``, the channel's type name and id. A server that hangs up gives a ``closed`` for every channel;
-``disconnected`` follows only a client's own ``disconnect``. The end of standard input ends the client.
+with its ``code``), ``monitors`` (heads changed), ``name`` and ``uuid`` (of the guest), ``migration-state`` (none,
+switching, migrating or connecting). An event of a channel carries ``type`` and ``channel``, the channel's type name and
+id. A server that hangs up gives a ``closed`` for every channel; ``disconnected`` follows only a client's own
+``disconnect``. The end of standard input ends the client.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Client:
         self._watch(self.session, "disconnected", lambda _: self._emit("disconnected"))
         self._watch(self.session, "notify::name", lambda *_: self._emit("name", value=self._name()))
         self._watch(self.session, "notify::uuid", lambda *_: self._emit("uuid", value=self._uuid()))
+        self._watch(self.session, "notify::migration-state", self._migration_state)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -131,6 +133,9 @@ class Client:
     def _monitors(self, channel: Any, _property: Any) -> None:
         maximum = channel.get_property("monitors-max")
         self._emit("monitors", channel, maximum=maximum, heads=gtk_native.monitors(channel))
+
+    def _migration_state(self, *_: Any) -> None:
+        self._emit("migration-state", value=self.session.get_property("migration-state").value_nick)
 
     def _name(self) -> str | None:
         name: str | None = self.session.get_property("name")
@@ -208,6 +213,27 @@ class Client:
 
     def command_key(self, scancode: int) -> None:
         self._channel("inputs").key_press_and_release(scancode)
+
+    def command_type_steadily(self, scancodes: list[int], interval: int) -> None:
+        """Press and release a key every so many milliseconds, like a user who does not care whether there is a server.
+
+        The event ``typed`` follows the last; ``untyped`` tells of each that came while no inputs channel was open.
+        """
+        keys = iter(scancodes)
+
+        def press() -> bool:
+            for scancode in keys:
+                # A channel that is on its way out has no session any more, and spice-gtk prints CRITICAL lines for it.
+                if ("inputs", 0) in self._open and self._channel("inputs").get_property("spice-session") is not None:
+                    self.command_key_down(scancode)
+                    self.command_key_up(scancode)
+                else:
+                    self._emit("untyped", scancode=scancode)
+                return True
+            self._emit("typed")
+            return False
+
+        GLib.timeout_add(interval, press)
 
     def command_set_key_locks(self, locks: int) -> None:
         self._channel("inputs").set_key_locks(locks)

@@ -20,12 +20,22 @@ Change = Callable[[str, bytes], bytes]
 
 
 class Recorder:
-    """Listens on ``port`` of 127.0.0.1; ``connections`` holds each connection's pieces in the order they passed."""
+    """Listens on ``port`` of 127.0.0.1; ``connections`` holds each connection's pieces in the order they passed.
+
+    :ivar open: whether connections are let through to the server; until then it is as slow as can be.
+    :ivar asked: set by the first connection.
+    :ivar flows: by side, whether what it sends is passed on.
+    """
 
     def __init__(self, target: int, change: Change = lambda _, data: data) -> None:
         self.connections: list[list[Piece]] = []
         self.passed: list[tuple[int, str, bytes]] = []  #: Every piece with its connection, in the order they passed.
         self.port = 0
+        self.open = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.flows = {CLIENT: asyncio.Event(), SERVER: asyncio.Event()}
+        for flow in self.flows.values():
+            flow.set()
         self._target = target
         self._change = change
         self._tasks: set[asyncio.Task[None]] = set()
@@ -38,16 +48,18 @@ class Recorder:
         pieces: list[Piece] = []
         number = len(self.connections)
         self.connections.append(pieces)
+        self.asked.set()
         try:
+            await self.open.wait()
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            await asyncio.gather(
+                self._pass(number, CLIENT, pieces, reader, server_writer),
+                self._pass(number, SERVER, pieces, server_reader, writer),
+            )
         except OSError:
-            # The client then sees what it would see without us: a connection that ends.
+            pass  # the client then sees what it would see without us: a connection that ends
+        finally:
             writer.close()
-            return
-        await asyncio.gather(
-            self._pass(number, CLIENT, pieces, reader, server_writer),
-            self._pass(number, SERVER, pieces, server_reader, writer),
-        )
 
     async def _pass(
         self, number: int, side: str, pieces: list[Piece], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -57,6 +69,7 @@ class Recorder:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(READ_SIZE):
                     data = self._change(side, data)
+                    await self.flows[side].wait()
                     pieces.append((side, data))
                     self.passed.append((number, side, data))
                     writer.write(data)
@@ -71,9 +84,16 @@ class Recorder:
 
 
 @contextlib.asynccontextmanager
-async def recording(target: int, change: Change = lambda _, data: data) -> AsyncIterator[Recorder]:
-    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts, and change what passes, if asked to."""
+async def recording(
+    target: int, change: Change = lambda _, data: data, *, held: bool = False
+) -> AsyncIterator[Recorder]:
+    """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts; if held, once ``open`` is set.
+
+    :param change: what becomes of each side's pieces on their way.
+    """
     recorder = Recorder(target, change)
+    if not held:
+        recorder.open.set()
     server = await asyncio.start_server(recorder._accept, "127.0.0.1", 0)
     recorder.port = server.sockets[0].getsockname()[1]
     try:

@@ -8,8 +8,7 @@ import pytest
 
 from spiceemu import Display, SpiceServer
 from spiceemu.channels.pixmap_cache import MAX_ENTRIES
-from spiceemu.protocol import display as display_messages
-from spiceemu.protocol import draw
+from spiceemu.protocol import display as display_messages, draw
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import ImageFlags, ImageType
 from spiceemu.protocol.message import Message

@@ -94,7 +94,7 @@ def check_recording(found: Recording, channels: frozenset[ChannelType] = SHOT) -
 
 @pytest.mark.parametrize("password", [None, PASSWORD])
 async def test_a_real_client_with_our_server(password: str | None) -> None:
-    async with SpiceServer(displays=[(640, 480)], password=password) as server:
+    async with SpiceServer(displays=[(640, 480)], password=password, sound=False) as server:
         (display,) = server.displays
         draw_everything(display)
         recorded = Recorded(server.port)

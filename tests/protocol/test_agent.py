@@ -6,8 +6,7 @@ import dataclasses
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.protocol import agent
 from spiceemu.protocol.agent_enums import (

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.protocol import agent
 from spiceemu.protocol.agent_enums import AgentCap, AgentType, ClipboardType, FileXferResult
@@ -35,7 +34,7 @@ from spiceemu.protocol.agent_stream import (
     VDAgentMessage,
     pieces_of,
 )
-from spiceemu.protocol.errors import IllegalMessage, LimitExceeded, MalformedMessage
+from spiceemu.protocol.errors import IllegalMessage, InvalidValue, LimitExceeded, MalformedMessage
 
 RECORDED = {
     row["name"]: row["steps"]
@@ -394,3 +393,96 @@ def test_capabilities_decide_the_layout_of_what_follows() -> None:
     (message,) = AgentReader().receive_piece(*pieces_of(grab, both))
     assert message.parse(both) == grab
     assert message.parse(PLAIN) == agent.ClipboardGrab((1, 3, 1))
+
+
+# A conversation that moves
+
+
+@given(
+    messages=st.lists(st.binary(max_size=3000), max_size=4),
+    cut=st.integers(0, 20),
+    tokens=st.integers(0, 3),
+    taken=st.integers(0, 10),
+)
+def test_a_conversation_goes_on_elsewhere(messages: list[bytes], cut: int, tokens: int, taken: int) -> None:
+    old_writer, new_writer = AgentWriter(tokens), AgentWriter(99)
+    for data in messages:
+        old_writer.queue(agent.Clipboard(ClipboardType.UTF8_TEXT, data))
+    pieces = old_writer.pieces_to_send()
+    new_writer.restore(old_writer.state())
+    assert (new_writer.tokens, new_writer.waiting) == (old_writer.tokens, old_writer.waiting)
+    new_writer.tokens += len(messages) * 3
+    rest = new_writer.pieces_to_send()
+    assert new_writer.waiting == 0
+    old_writer.tokens += len(messages) * 3
+    assert old_writer.pieces_to_send() == rest
+
+    pieces += rest
+    old_reader, new_reader = AgentReader(), AgentReader()
+    list(new_reader.receive_piece(b"half of something"))
+    cut = min(cut, len(pieces))
+    read = [message for piece in pieces[:cut] for message in old_reader.receive_piece(piece)]
+    new_reader.restore(old_reader.state())
+    read += [message for piece in pieces[cut:] for message in new_reader.receive_piece(piece)]
+    assert [message.parse() for message in read] == [
+        agent.Clipboard(ClipboardType.UTF8_TEXT, data) for data in messages
+    ]
+
+    old_tokens, new_tokens = AgentTokens(), AgentTokens(3)
+    for _ in range(taken):
+        old_tokens.spend()
+        old_tokens.take()
+    new_tokens.restore(old_tokens.state())
+    for window in (old_tokens, new_tokens):
+        window.spend()
+    assert new_tokens.take() == old_tokens.take()
+    assert new_tokens.left == old_tokens.left
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({}, "reader: has no field 'held'"),
+        ({"held": b"", "more": 1}, "reader: has the unknown field 'more'"),
+        ({"held": None}, "reader.held: None is not bytes"),
+        ({"held": bytes(MAX_AGENT_MESSAGE + 21)}, "reader.held: has 16777237 bytes, the limit is 16777236"),
+        ({"held": HEADER.pack(2, 4, 0, 100)}, "reader.held: the protocol is 2, it must be 1"),
+        ({"held": HEADER.pack(1, 4, 0, MAX_AGENT_MESSAGE + 1)}, "reader.held: a message of 16777217 bytes"),
+        ({"held": HEADER.pack(1, 4, 0, 3) + b"abc"}, "reader.held: 23 bytes of a message that is complete with 23"),
+    ],
+)
+def test_a_reader_refuses_what_no_reader_holds(state: dict[str, Any], text: str) -> None:
+    reader = AgentReader()
+    list(reader.receive_piece(b"half"))
+    with pytest.raises(InvalidValue, match=text):
+        reader.restore(state)
+    assert reader.state() == {"held": b"half"}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"tokens": -1}, "writer.tokens: -1 is not one of 0 to 9223372036854775807"),
+        ({"waiting": bytes(MAX_WAITING + 1)}, "writer.waiting: has 33554433 bytes, the limit is 33554432"),
+        ({"sizes": [3, 0]}, r"writer.sizes\[1\]: 0 is not one of 1 to 2048"),
+        ({"sizes": [2049]}, r"writer.sizes\[0\]: 2049 is not one of 1 to 2048"),
+        ({"sizes": [1, 3]}, "writer.sizes: pieces of 4 bytes, but 3 wait"),
+        ({"sizes": []}, "writer.sizes: pieces of 0 bytes, but 3 wait"),
+        ({"sizes": [1, 1, 1, 1]}, "writer.sizes: has 4 elements, not 0 to 3"),
+    ],
+)
+def test_a_writer_refuses_what_no_writer_holds(change: dict[str, Any], text: str) -> None:
+    writer = AgentWriter(5)
+    with pytest.raises(InvalidValue, match=text):
+        writer.restore({"tokens": 7, "waiting": b"abc", "sizes": [2, 1], **change})
+    assert writer.state() == {"tokens": 5, "waiting": b"", "sizes": []}
+    writer.restore({"tokens": 7, "waiting": b"abc", "sizes": [2, 1]})
+    assert writer.pieces_to_send() == [b"ab", b"c"]
+
+
+@pytest.mark.parametrize("state", [{"left": -1, "taken": 0}, {"left": 3, "taken": 5}, {"left": 3}, None])
+def test_tokens_refuse_what_cannot_be(state: Any) -> None:
+    tokens = AgentTokens()
+    with pytest.raises(InvalidValue, match="tokens"):
+        tokens.restore(state)
+    assert tokens.state() == {"left": GRANTED_TOKENS, "taken": 0}

@@ -7,8 +7,7 @@ import tracemalloc
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.protocol import base, display, inputs, main
 from spiceemu.protocol.catalogue import CLIENT, SERVER, Message

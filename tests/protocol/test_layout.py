@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spiceemu.protocol import base, cursor, display, draw, main, playback, smartcard, spicevmc
 from spiceemu.protocol.catalogue import Message

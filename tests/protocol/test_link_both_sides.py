@@ -6,8 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spiceemu.protocol import errors
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, to_words

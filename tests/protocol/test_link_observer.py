@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from spiceemu.protocol.capabilities import CommonCap, to_words
 from spiceemu.protocol.limits import MAX_LINK_SIZE

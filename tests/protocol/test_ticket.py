@@ -8,8 +8,7 @@ import secrets
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from spiceemu.protocol import ticket
 from spiceemu.protocol.errors import InvalidData, InvalidValue

@@ -70,7 +70,9 @@ def test_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines, errors = lint(capsys, file, "--level", "0.8")
     assert (code, errors) == (1, "")
     assert len(lines) == 3 * 4 + 1 + 1  # of each connection the minor and two capabilities, one of main, and the sums
-    assert lines[0] == "1 main:0 server (link, offset 8): link: minor 1 of the protocol's version: level 0.8 has 0"
+    assert (
+        lines[0] == "1 main:0 server (link, offset 8): link: minor 1 of the protocol's version: level 0.8 goes up to 0"
+    )
     assert lines[-1].endswith(", 13 findings at level 0.8")
 
 

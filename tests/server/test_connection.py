@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from spiceemu import connection as connection_module
-from spiceemu import server as server_module
+from spiceemu import connection as connection_module, server as server_module
 from spiceemu.channels import display as display_module
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.events import ChannelClosed, Disconnected, Event, Violation

@@ -8,12 +8,9 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from spiceemu import client as client_module
-from spiceemu import connection as connection_module
-from spiceemu import listeners
+from spiceemu import client as client_module, connection as connection_module, listeners
 from spiceemu.channels.events import Violation
 from spiceemu.connection import Connection
 from spiceemu.guest.machine import Guest

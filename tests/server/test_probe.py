@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spiceemu import SpiceServer
-from spiceemu import probe as probe_module
-from spiceemu import wire as wire_module
+from spiceemu import SpiceServer, probe as probe_module, wire as wire_module
 from spiceemu.likeness import OVER_ANOTHER_WAY, Difference, ProbeReport, Question, differences, show_words
 from spiceemu.probe import MAX_CHANNELS, MAX_STALLS, probe
 from spiceemu.protocol import display, main
