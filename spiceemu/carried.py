@@ -2,7 +2,8 @@
 
 ::
 
-    sessions           by id in hexadecimal: mouse_mode, mouse_mode_due, multi_media_time, agent, displays
+    sessions           by id in hexadecimal: mouse_mode and whether the client is still to be told of it
+                       (mouse_mode_due), multi_media_time, agent, displays
     agent              reader, writer, tokens; None for a client that did not talk to it
     displays           by id: created, dirty, monitors_due, mark_due, cache
 
@@ -58,9 +59,8 @@ def _entries(state: Plain, most: int) -> Iterator[tuple[str, Plain]]:
 
 
 def _check_session(session: Plain) -> None:
-    mode, due, clock, agent, displays = session.fields(
-        "mouse_mode", "mouse_mode_due", "multi_media_time", "agent", "displays"
-    )
+    names = ("mouse_mode", "mouse_mode_due", "multi_media_time", "agent", "displays")
+    mode, due, clock, agent, displays = session.fields(*names)
     due.boolean()
     if mode.integer(0, max(MouseMode)) not in tuple(MouseMode):
         raise mode.wrong(f"{mode.value} is not one mouse mode")

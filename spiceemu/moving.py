@@ -91,7 +91,6 @@ def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -
     """
     lacking = source.level.features & ~target.level.features
     guest = source.guest
-    check_guest(guest, target.guest)
     used = []
     if Feature.SURFACES in lacking and any(len(display.surfaces) > 1 for display in guest.displays):
         used.append(Feature.SURFACES)
@@ -103,6 +102,7 @@ def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -
         raise NotCompatible(
             f"level {target.level.name} lacks {names}, and a second display channel cannot be withdrawn"
         )
+    check_guest(guest, target.guest)
     if used and not retreat:
         names = ", ".join(str(feature.name) for feature in used)
         raise NotCompatible(f"level {target.level.name} lacks what is in use here: {names}; retreat=True gives it up")

@@ -99,13 +99,18 @@ class ServerPolicy:
         return MAJOR, self.level.minor
 
     def channels(self) -> list[tuple[ChannelType, int]]:
-        """Type and id of every channel but main, in the order of CHANNELS_LIST."""
+        """Type and id of every channel but main, in the order of CHANNELS_LIST.
+
+        It is that of recorded servers: clients begin channels in it, so it decides what they tell their users first.
+        """
         numbers = range(self.displays if self.level.has(Feature.MULTI_DISPLAY_CHANNELS) else 1)
+        pair = (ChannelType.DISPLAY, ChannelType.CURSOR)
+        if not self.level.has(Feature.MINI_HEADER):  # of the oldest servers, the last to come was the first
+            pair = pair[::-1]
         return [
-            *((ChannelType.DISPLAY, number) for number in numbers),
-            *((ChannelType.CURSOR, number) for number in numbers),
+            *([(ChannelType.RECORD, 0), (ChannelType.PLAYBACK, 0)] if self.sound else []),
+            *((kind, number) for number in reversed(numbers) for kind in pair),
             (ChannelType.INPUTS, 0),
-            *([(ChannelType.PLAYBACK, 0), (ChannelType.RECORD, 0)] if self.sound else []),
         ]
 
     def _offers(self, request: LinkRequest) -> bool:

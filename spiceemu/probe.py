@@ -170,6 +170,7 @@ class _Probe:
             there = {ChannelType.MAIN, *(kind for kind, _ in listed)}
             missing = [kind for kind in ChannelType if kind not in there]
         unlisted = [ChannelAnswer(kind, 0, await self._ask_for(kind, 0)) for kind in missing]
+        channels.sort(key=lambda each: (each.type, each.id))  # in which order they are listed is no difference
         return ProbeReport(str(self.address), header, tuple(channels), tuple(unlisted), refusals)
 
     async def _leave(self) -> None:

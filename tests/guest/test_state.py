@@ -140,8 +140,10 @@ def test_a_guest_becomes_what_another_one_was(
     assert take(target) == take(source)
     assert list(target.displays) == displays
     assert all(now is then for now, then in zip(target.displays, displays, strict=True))
-    # And they go on alike.
+    # And they go on alike, once the client has come after.
     for guest in (source, target):
+        assert guest.agent is not None
+        guest.agent.resume(lambda _message: None)
         guest.type_scancodes(b"\x1e\x9e\x3a")
         guest.displays[0].create_surface(3, 3)
         guest.clipboard.set_text("later")

@@ -68,8 +68,8 @@ class Recorder:
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(READ_SIZE):
-                    data = self._change(side, data)
                     await self.flows[side].wait()
+                    data = self._change(side, data)
                     pieces.append((side, data))
                     self.passed.append((number, side, data))
                     writer.write(data)
@@ -89,7 +89,7 @@ async def recording(
 ) -> AsyncIterator[Recorder]:
     """Relay to the plain port ``target`` of 127.0.0.1 while the context lasts; if held, once ``open`` is set.
 
-    :param change: what becomes of each side's pieces on their way.
+    :param change: what becomes of each piece.
     """
     recorder = Recorder(target, change)
     if not held:

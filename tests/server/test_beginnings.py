@@ -125,9 +125,6 @@ def comparable(message: Message) -> Message:
             image = message.data.src_bitmap
             image.descriptor = ImageDescriptor(0, 0, 0, image.descriptor.width, image.descriptor.height)
             image.u = BinaryData(b"")
-        case main.ChannelsList():
-            # Their order is that in which a server's program made them.
-            message.channels = sorted(message.channels, key=lambda each: (each.type, each.id))
         case cursor.Init():
             message.cursor = cursor.Cursor(1)
             message.position, message.visible = None, 0  # type: ignore[assignment]
