@@ -165,3 +165,6 @@ class Place:
                 member.end(f"it went on at {host}" if departure.has_gone_on else f"it was lost on its way to {host}")
         elif self.channel.type is ChannelType.MAIN:
             member.disconnect(reason)
+        elif member.session.came_seamlessly and not member.session.has_channels_beside_main:
+            # It has left, perhaps: spice-gtk holds the socket of a main channel that it took along until it hears more.
+            member.session.main.ping(asyncio.get_running_loop().time())

@@ -266,6 +266,8 @@ class Arrival:
 
     def __init__(self, *, held: bool, followed: bool, now: float) -> None:
         self.state = ArrivalState.PARKED
+        self.seamless = False
+        """Whether the channels go on as they were."""
         self.held = held
         self.parked: dict[tuple[int, int], ParkedChannel] = {}
         self._other_session = not followed
@@ -280,7 +282,7 @@ class Arrival:
     @property
     def scheme(self) -> MigrationScheme:
         """How the client has come."""
-        if self.state is ArrivalState.RESUMING:
+        if self.seamless:
             return SEAMLESS
         return SEMI if self._other_session else SWITCH_HOST
 
@@ -325,6 +327,7 @@ def on_seamless_asked(session: Session, event: SeamlessAsked, now: float) -> Ite
     able = session.level.has(Feature.SEAMLESS_MIGRATE) and session.alone() and event.version <= MIGRATION_VERSION
     if able:
         arrival.state = ArrivalState.RESUMING
+        arrival.seamless = True
         session.main.send_frozen(main.MigrateDstSeamlessAck())
         session.main.awaits_data = True
         yield from session.open_parked(now)

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.channels import events
-from spiceemu.guest.state import check, take
 from spiceemu.listeners import WILDCARDS
 from spiceemu.migration import Departure, DepartureState, Destination, choose_scheme
 from spiceemu.protocol.compat import Feature
@@ -147,7 +146,6 @@ class Move:
         level = self.target.level if self.target else None
         if self.target is not None:
             check_features(self.source, self.target, retreat=retreat)
-            check(self.target.guest, take(self.source.guest))
             if len(members) > 1 and not self.target.shared:
                 raise InvalidValue(f"the target takes one client at once, and there are {len(members)}")
         alone = len(members) == 1

@@ -320,6 +320,12 @@ class SpiceServer:
         except TimeoutError:
             raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s") from None
 
+    async def until_client(self) -> None:
+        """Wait until some client's first display channel is ready; :meth:`wait_client` returns it all the same."""
+        while not any(member.ready for member in self._members.values()):
+            self._news.clear()
+            await self._news.wait()
+
     def set_password(self, password: str | bytes | None, lifetime: float | None = None) -> None:
         """Change the password for the links that come; ``lifetime`` is in seconds from now.
 

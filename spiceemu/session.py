@@ -131,6 +131,11 @@ class Session:
         return self.arrival is not None and self.arrival.state is not ArrivalState.BEGUN
 
     @property
+    def came_seamlessly(self) -> bool:
+        """Whether the client has brought its channels from another server as they were."""
+        return self.arrival is not None and self.arrival.seamless and not self.is_arriving
+
+    @property
     def _has_agent(self) -> bool:
         """Whether this client is the one that talks to the agent."""
         return self.guest.agent_client is self

@@ -207,13 +207,6 @@ class MigrationFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Migrated(Event):
-    """The client has left for the other server."""
-
-    scheme: MigrationScheme
-
-
-@dataclass(frozen=True, slots=True)
 class ClientArrived(Event):
     """A client has come over from another server and goes on here."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import TYPE_CHECKING
 
+from spiceemu.channels.events import MigrationFailed
 from spiceemu.cli.exits import say
 from spiceemu.migration import Destination
 from spiceemu.protocol.errors import LocalError
@@ -17,32 +19,55 @@ if TYPE_CHECKING:
 
 
 async def send_away(server: SpiceServer, options: Options) -> None:
-    """Move all clients when ``--after`` seconds have passed and whenever SIGUSR1 comes, until cancelled."""
+    """Move all clients ``--after`` seconds from the first one's coming and whenever SIGUSR1 comes, until cancelled."""
     assert options.migrate_to is not None
     target = parse_target(options.migrate_to)
     destination = Destination(target.host, target.port, options.migrate_tls_port, options.migrate_subject)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    if options.after is not None:
-        loop.call_later(options.after, told.set)
+    timer = None if options.after is None else loop.create_task(_set_after(told, server, options.after))
     if hasattr(signal, "SIGUSR1"):  # not on Windows
         loop.add_signal_handler(signal.SIGUSR1, told.set)
+    _announce(options)  # now: a SIGUSR1 before would have ended us
     try:
         while True:
             await told.wait()
             told.clear()
             await _move(server, destination)
     finally:
+        if timer is not None:
+            timer.cancel()
         if hasattr(signal, "SIGUSR1"):
             loop.remove_signal_handler(signal.SIGUSR1)
 
 
+async def _set_after(told: asyncio.Event, server: SpiceServer, seconds: float) -> None:
+    await server.until_client()
+    await asyncio.sleep(seconds)
+    told.set()
+
+
+def _announce(options: Options) -> None:
+    """Say when clients will go, and how to make them."""
+    moments = []
+    if options.after is not None:
+        moments.append(f"{options.after:g} s after they have come")
+    if hasattr(signal, "SIGUSR1"):
+        moments.append(f"on SIGUSR1 (kill -USR1 {os.getpid()})")
+    say(f"clients go to {options.migrate_to} {' and '.join(moments)}")
+
+
 async def _move(server: SpiceServer, destination: Destination) -> None:
+    clients = [(client, len(client.events)) for client in server.clients]
     try:
         moved = await server.migrate_to(destination)
     except LocalError as error:
         say(f"no migration: {error}")
         return
+    for client, known in clients:
+        for event in list(client.events)[known:]:
+            if isinstance(event, MigrationFailed):
+                say(f"client {client.session_id:08x}: {event.text}")
     for each in moved:
         what = "went" if each.followed else "was lost on its way"
         say(f"client {each.session_id:08x} {what} to {destination.host}:{destination.port} ({each.scheme.value})")
@@ -52,5 +77,7 @@ async def _move(server: SpiceServer, destination: Destination) -> None:
 
 async def wait_for_clients(server: SpiceServer) -> None:
     """Wait until somebody comes, from another server or anew."""
-    say("waiting for a client to come from another server")
-    await server.wait_client(timeout=None, ready=False)
+    say("waiting for a client; send one here with spiceemu serve --migrate-to, or any other server's migration")
+    client = await server.wait_client(timeout=None, ready=False)
+    comes = "from another server" if client.session.arrival is not None else "as a new one, not from another server"
+    say(f"client {client.session_id:08x} comes {comes}")

@@ -177,7 +177,7 @@ OPTIONS = {
     ),
     "From and to other servers": (
         Option("--migrate-to HOST:PORT", "where clients are sent --after some seconds, and on SIGUSR1", _address),
-        Option("--after SECONDS", "how long after the start", _seconds),
+        Option("--after SECONDS", "how long after the first has come", _seconds),
         Option("--migrate-tls-port PORT", "that server's TLS port, for clients that are here over TLS", _port),
         Option("--migrate-subject TEXT", "what its certificate's subject must be, such as CN=host"),
         Option("--incoming", "wait for a client from another server before anything is shown"),

@@ -65,6 +65,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
                 port=options.port,
                 tls_port=options.tls_port,
                 tls=tls.context if tls else None,
+                tls_subject=(tls.subject if tls else None) or "",
                 unix_path=options.unix,
                 sockets=sockets,
                 password=password,

@@ -95,14 +95,6 @@ def give(guest: Guest, state: Any) -> None:
     guest.restore(_read_guest(Plain(state), guest))
 
 
-def check(guest: Guest, state: Any) -> None:
-    """See whether :func:`give` could do it; nothing changes.
-
-    :raises InvalidValue: naming what cannot be.
-    """
-    _read_guest(Plain(state), guest)
-
-
 # To plain data
 
 

@@ -145,3 +145,18 @@ async def test_lint(gtk_client: StartClient, level: str, found: int) -> None:
         lines = [await running.line() for _ in range(found + 1)]
         assert lines[-1] == f"{found} findings"
         await running.ends()
+
+
+async def test_migration(gtk_client: StartClient) -> None:
+    async with example("migration", "0.1") as running:
+        client = await gtk_client(port=await running.port())
+        await client.ready()
+        assert await running.line() == "semi-seamless, to a server like 0.8.3"
+        assert await running.line() == "semi-seamless, to a server like 0.15.1"
+        picture = await client.screenshot()
+        for y in (20, 60, 100):  # where each server wrote
+            line = picture.crop(20, y, 300, 8)
+            assert len({line.pixel(x, row) for x in range(300) for row in range(8)}) > 1
+        await client.command("disconnect")
+        await client.event("disconnected")
+        await running.ends()

@@ -295,7 +295,7 @@ async def nothing_was_said(client: Follower) -> None:
         ({"agent": False}, InvalidValue, "the guest that moves has an agent, the target's has none"),
         ({"displays": [SIZE]}, InvalidValue, "the target has 1 display, the guest that moves has 2"),
         (
-            {"compat": "0.6", "displays": [SIZE]},
+            {"compat": "0.6"},
             NotCompatible,
             "level 0.6 lacks MULTI_DISPLAY_CHANNELS, and a second display channel cannot be withdrawn",
         ),
