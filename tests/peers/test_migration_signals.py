@@ -77,17 +77,6 @@ def signals(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     ]
 
 
-def with_display_last(wanted: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The same as signalled by a client whose display channel is the last that it moves.
-
-    spice-gtk moves its channels in the order of its list, and says that this is done when it has come to the last, just
-    before it begins that one (spice-session.c, after_main_init). There the last was usbredir, here it is the display.
-    """
-    begun, done = ("monitors",), ("migration-state", "none")
-    at = next((index for index in range(len(wanted)) if wanted[index : index + 2] == [begun, done]), None)
-    return wanted if at is None else [*wanted[:at], done, begun, *wanted[at + 2 :]]
-
-
 @pytest.mark.parametrize("scheme", MOVES, ids=lambda scheme: scheme.name.lower())
 async def test_order(gtk_client: StartClient, scheme: MigrationScheme) -> None:
     level = TWINS[scheme]
@@ -105,7 +94,7 @@ async def test_order(gtk_client: StartClient, scheme: MigrationScheme) -> None:
         after = await whole(other)
         await all_open(client)
         await in_step(client, after)
-        assert signals(client.events[start:]) == with_display_last(MOVES[scheme])
+        assert signals(client.events[start:]) == MOVES[scheme]
 
 
 async def joined(gtk_client: StartClient, server: SpiceServer) -> tuple[GtkClient, Client]:
