@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from spiceemu.member import Member, Place
     from spiceemu.migration import Destination
     from spiceemu.moving import Deliver, Move, Moved
-    from spiceemu.protocol.compat import CompatVersion, Feature
+    from spiceemu.protocol.compat import Feature
     from spiceemu.protocol.link import Linked, LinkPolicy
 
 DEFAULT_SIZE = (1024, 768)
@@ -112,7 +112,7 @@ class SpiceServer:
         plain_channels: Iterable[str] = (),
         agent: bool = True,
         sound: bool = True,
-        compat: str | CompatVersion | None = None,
+        compat: str | int | None = None,
         features: str = "",
         strict: bool = True,
     ) -> None:
@@ -178,7 +178,7 @@ class SpiceServer:
         """The features that are enabled."""
         return self.level.features
 
-    def set_compat_version(self, version: str | CompatVersion) -> None:
+    def set_compat_version(self, version: str | int) -> None:
         """Behave like this version from now on, or like a release by its name.
 
         :raises InvalidValue: there is no such level.

@@ -129,7 +129,7 @@ def completed(mask: int) -> Feature:
     :raises InvalidValue: it has an unknown bit, or lacks PROTOCOL_MAJOR2.
     """
     mask = int(mask)
-    known = int(get_supported_features())
+    known = sum(map(int, Feature))
     if mask < 0 or mask & ~known:
         raise InvalidValue(f"feature mask {mask:#x} has bits beyond those there are, {known:#x}")
     features = Feature(mask)
@@ -146,16 +146,16 @@ def get_current_compat_version() -> CompatVersion:
 
 
 def get_supported_features() -> Feature:
-    """Every feature there is."""
-    return Feature(sum(Feature))
+    """The features of the newest version: all there are, but for what some older level lacks by a bit of its own."""
+    return completed(VERSIONS[get_current_compat_version()])
 
 
-def level_of(wanted: str | CompatVersion) -> Level:
-    """A level by its name: a version (``0.8``, ``CompatVersion.V0_8``) or a release (``0.8.3``).
+def level_of(wanted: str | int) -> Level:
+    """A level by its name: a version (``0.8``) or a release (``0.8.3``); or by the version's number in the proposal.
 
     :raises InvalidValue: there is none of that name; the text has those there are.
     """
-    name = str(wanted)
+    name = next((str(version) for version in CompatVersion if version == wanted), str(wanted))
     found = LEVELS.get(name)
     if found is None:
         raise InvalidValue(f"there is no compat level {name!r}; there are {', '.join(LEVELS)}")
@@ -172,8 +172,9 @@ def changed(level: Level, changes: str) -> Level:
         sign, name = change[:1], change[1:].upper()
         feature = Feature.__members__.get(name)
         if sign not in ("+", "-") or feature is None:
-            known = ", ".join(Feature.__members__)
-            raise InvalidValue(f"{change!r} is not a feature with + or - before it; features are {known}")
+            raise InvalidValue(
+                f"{change!r:.60} is not a feature with + or - before it{_similar(name)}; spiceemu compat lists them"
+            )
         if sign == "+":
             mask |= feature
             continue
@@ -183,6 +184,12 @@ def changed(level: Level, changes: str) -> Level:
             feature |= Feature.MULTIMONITOR
         mask &= ~feature
     return Level(mask)
+
+
+def _similar(name: str) -> str:
+    from difflib import get_close_matches  # here, as few need it
+
+    return "".join(f", such as +{match}" for match in get_close_matches(name, Feature.__members__, n=1))
 
 
 def _name_of(features: Feature) -> str:

@@ -52,8 +52,7 @@ from .moves import (
     two_servers,
     under_way,
 )
-from .recorder import CLIENT as FROM_CLIENT
-from .recorder import SERVER, Recorder, recording
+from .recorder import CLIENT as FROM_CLIENT, SERVER, Recorder, recording
 from .waiting import eventually
 
 EVERY_SCHEME = pytest.mark.parametrize("scheme", PAIRS, ids=lambda scheme: scheme.name.lower())

@@ -86,6 +86,9 @@ def test_the_calls_of_the_proposal() -> None:
     assert server.level == level_of("0.6")
     server.enable_features(get_supported_features())
     assert server.features == get_supported_features()
+    assert server.level == CURRENT
+    server.set_compat_version(2)  # as the proposal numbers them
+    assert server.level.name == "0.8"
     server.set_compat_version("0.8.3")
     assert server.level.name == "0.8.3"
 
@@ -98,7 +101,7 @@ def test_masks_that_cannot_be(wrong: int) -> None:
     assert server.level == CURRENT
 
 
-@pytest.mark.parametrize("wrong", ["0.16", "0.5", "1", "", "newest", "0.15.2"])
+@pytest.mark.parametrize("wrong", ["0.16", "0.5", "1", "", "newest", "0.15.2", 7, -1])
 def test_levels_that_cannot_be(wrong: str) -> None:
     with pytest.raises(InvalidValue, match=r"0\.4, 0\.6, 0\.8"):
         SpiceServer(compat=wrong)
