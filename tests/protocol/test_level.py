@@ -128,7 +128,7 @@ def test_a_change_and_its_opposite() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ("SURFACES", "'SURFACES' is not a feature with \\+ or - before it, such as \\+SURFACES; spiceemu compat lists them"),
+        ("SURFACES", "'SURFACES' is not a feature with \\+ or - before it, such as \\+SURFACES; spiceemu compat"),
         ("", "'' is not a feature"),
         ("+SURFACES,", "'' is not a feature"),
         ("+NONSENSE", "'\\+NONSENSE' is not a feature"),
