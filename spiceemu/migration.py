@@ -221,8 +221,8 @@ class Departure:
             case MigrationScheme.SEAMLESS:
                 channels = list(self.session.channels.values())
                 displays = [channel for channel in channels if isinstance(channel, DisplayChannel)]
-                for speaker in displays[:1]:
-                    speaker.freezes_cache = True
+                if displays:
+                    min(displays, key=lambda channel: channel.id).freezes_cache = True
                 for channel in channels:
                     channel.freeze()
             case MigrationScheme.SEMI_SEAMLESS:
