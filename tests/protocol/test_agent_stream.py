@@ -480,7 +480,7 @@ def test_a_writer_refuses_what_no_writer_holds(change: dict[str, Any], text: str
     assert writer.pieces_to_send() == [b"ab", b"c"]
 
 
-@pytest.mark.parametrize("state", [{"left": -1, "taken": 0}, {"left": 3, "taken": 5}, {"left": 3}, None])
+@pytest.mark.parametrize("state", [{"left": -1, "taken": 0}, {"left": 3, "taken": 11}, {"left": 3}, None])
 def test_tokens_refuse_what_cannot_be(state: Any) -> None:
     tokens = AgentTokens()
     with pytest.raises(InvalidValue, match="tokens"):
