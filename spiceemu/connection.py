@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from spiceemu.channels.migration import ParkedChannel
     from spiceemu.protocol.link import Linked
 
-SLICE = 1 << 20
-"""Bytes of a large buffer written at a time; the transport copies what the socket does not take at once."""
+SLICE = 3 << 18
+"""Bytes of a large buffer written at a time; the transport copies what the socket does not take at once.
+
+Half a MiB to three quarters were the fastest: a whole MiB costs a third of the rate of large frames.
+"""
 
 JOIN_BELOW = 1 << 16
 """Buffers up to this size are joined into one write; larger ones are written as they are, uncopied."""
