@@ -12,7 +12,7 @@ import pytest
 
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.display import MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
-from spiceemu.connection import MAX_UNSENT, Connection
+from spiceemu.connection import MAX_UNSENT, SLICE, Connection
 from spiceemu.protocol import draw
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed
@@ -234,13 +234,13 @@ async def test_nothing_is_asked_of_the_channel_while_the_socket_is_full() -> Non
 
 
 async def test_slices_go_one_by_one_and_are_not_copied_ahead() -> None:
-    connection, transport, _ = await connected([[bytes(5 * MIB)]], room=MIB)
+    connection, transport, _ = await connected([[bytes(5 * SLICE)]], room=SLICE)
     connection.pump()
     assert len(transport.written) == 2
     assert len(connection._waiting) == 3
-    transport.room = 10 * MIB
+    transport.room = 10 * SLICE
     connection.resume_writing()
-    assert sum(map(len, transport.written)) == 5 * MIB
+    assert sum(map(len, transport.written)) == 5 * SLICE
 
 
 async def test_reading_stops_only_while_answers_pile_up() -> None:
