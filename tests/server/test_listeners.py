@@ -97,11 +97,11 @@ def test_nothing_stays_open_if_one_of_them_is_in_use(
 ) -> None:
     opened += listen_tcp("127.0.0.2", 0)
     port = opened[0].getsockname()[1]
-    answering(monkeypatch, "127.0.0.1", "127.0.0.2")
+    answering(monkeypatch, "127.0.0.3", "127.0.0.2")  # not 127.0.0.1: other tests' clients come from its ports
     with pytest.raises(AddressUnavailable, match="in use"):
         listen_tcp("some.name", port)
     with socket.socket() as again:
-        again.bind(("127.0.0.1", port))
+        again.bind(("127.0.0.3", port))
 
 
 def test_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
