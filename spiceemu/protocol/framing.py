@@ -15,6 +15,7 @@ Sources: spice-protocol ``spice/protocol.h``; order of handling as in spice-gtk 
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -92,7 +93,7 @@ class FrameReader:
             # message that ends within ``near`` is whole and no larger than is notable.
             near = min(end, notable)
             with suppress(struct.error):  # the chunk ends within a header
-                while True:
+                for serial in itertools.count(serial + 1):  # noqa: B020 - cheaper than adding
                     kind, size = unpack(data, start)
                     body_start = start + 6
                     stop = body_start + size
@@ -102,9 +103,9 @@ class FrameReader:
                         near = min(end, start + notable)
                     if kind == list_id:
                         break
-                    serial += 1
                     yield kind, data[body_start:stop], serial
                     start = stop
+            serial -= 1  # the one counted last was not given
             self.serial = serial
         while (body_start := start + header_size) <= end:
             if mini:
