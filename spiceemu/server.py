@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from spiceemu.moving import Deliver, Move, Moved
     from spiceemu.protocol.compat import Feature
     from spiceemu.protocol.link import Linked, LinkPolicy
+    from spiceemu.protocol.plain import Plain
 
 DEFAULT_SIZE = (1024, 768)
 
@@ -391,7 +392,8 @@ class SpiceServer:
         from spiceemu.protocol.plain import Plain
         from spiceemu.snapshot import load
 
-        guest = Plain(load(snapshot)).field("guest")
+        state = Plain(load(snapshot))
+        guest = state.field("guest")
         displays = guest.field("displays").elements(MAX_DISPLAYS, least=1)
         found = {
             "displays": [DEFAULT_SIZE] * len(displays),
@@ -399,7 +401,7 @@ class SpiceServer:
             "agent": guest.field("agent").value is not None,
         }
         made = cls(**{**found, **options})
-        made.receive_guest(snapshot)
+        made._take_over(state)
         return made
 
     def expect_guest(self) -> None:
@@ -412,12 +414,16 @@ class SpiceServer:
         :raises MalformedSnapshot: it is none.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.carried import read_sessions
-        from spiceemu.guest.state import give
         from spiceemu.protocol.plain import Plain
         from spiceemu.snapshot import load
 
-        guest, sessions = Plain(load(snapshot)).fields("guest", "sessions")
+        self._take_over(Plain(load(snapshot)))
+
+    def _take_over(self, state: Plain) -> None:
+        from spiceemu.carried import read_sessions
+        from spiceemu.guest.state import give
+
+        guest, sessions = state.fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions)}
         give(self.guest, guest.value)
         for session_id, member in self._members.items():

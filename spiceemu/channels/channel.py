@@ -227,6 +227,11 @@ class Channel:
         out, self._out, self._out_bytes = self._out, [], 0
         return out
 
+    def open_window(self) -> None:
+        """Send SET_ACK: from now on the client acknowledges what it has read."""
+        self.window = AckWindow()
+        self.send(base.SetAck(self.window.generation, self.window.window))
+
     def produce(self) -> None:
         """Turn queued state into messages, a bounded amount a call. Called when the connection can take more."""
 

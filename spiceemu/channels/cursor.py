@@ -12,9 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spiceemu.channels.channel import AckWindow, Channel
+from spiceemu.channels.channel import Channel
 from spiceemu.guest.cursor import CursorChange, CursorMoved, CursorShape, CursorShapeChanged, GuestCursor
-from spiceemu.protocol import base, cursor
+from spiceemu.protocol import cursor
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags, MouseMode
 from spiceemu.protocol.types import CursorHeader, Point16
@@ -56,8 +56,7 @@ class CursorChannel(Channel):
         self._shown = True  # what the client believes
         self._trail = (0, 0)
         self._marks: list[tuple[int, float]] = []
-        self.window = AckWindow()
-        self.send(base.SetAck(self.window.generation, self.window.window))
+        self.open_window()
         if linked.resumed:
             self._shape_due = self._place_due = True  # the client shows the cursor of the other server
         else:

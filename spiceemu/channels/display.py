@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from spiceemu.channels.channel import AckWindow, Channel, Handlers
+from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.encoding import Compression, DrawEncoder
 from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
 from spiceemu.channels.migration import Restored
@@ -355,7 +355,7 @@ class DisplayChannel(Channel):
             self._needs_monitors = self.carried["monitors_due"]
             self._needs_mark = self.carried["mark_due"]
             cache.remember((number, area) for number, area in self.carried["cache"])
-        self._open_window()
+        self.open_window()
         if self.carried is None and state.pixmap_cache_freezer:
             self.send(display.InvalAllPixmaps())
         self.send(display.InvalAllPalettes())
@@ -369,13 +369,9 @@ class DisplayChannel(Channel):
         self._deadline = None
         self._init = message
         self.encoder.cache.capacity = max(message.pixmap_cache_size, 0)
-        self._open_window()
+        self.open_window()
         self.send(display.InvalAllPalettes())
         return (DisplayReady(self.id, message.pixmap_cache_size, message.glz_dictionary_window_size),)
-
-    def _open_window(self) -> None:
-        self.window = AckWindow()
-        self.send(base.SetAck(self.window.generation, self.window.window))
 
     def _on_preferred_compression(self, message: display.PreferredCompression, _now: float) -> Iterable[Event]:
         return (PreferredCompression(message.image_compression, self.id),)

@@ -62,7 +62,7 @@ class View:
     @property
     def origin(self) -> tuple[int, int]:
         """Where on the guest's primary the client's begins."""
-        return (self._window.x, self._window.y) if self.one_head else (0, 0)
+        return self._window.x, self._window.y
 
     @property
     def heads(self) -> Iterable[Head]:

@@ -12,7 +12,7 @@ from typing import ClassVar
 from spiceemu.judge.display_rules import DisplayRules
 from spiceemu.judge.main_rules import MainRules
 from spiceemu.judge.memory import Remembered
-from spiceemu.judge.rules import ChannelRules, Handler, Scene
+from spiceemu.judge.rules import ChannelRules, Handler, Scene, not_a_target
 from spiceemu.protocol import base, cursor, inputs, playback, record, spicevmc
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags
@@ -29,7 +29,7 @@ class StateOnly(ChannelRules):
     def judge(self, direction: str, message: Message) -> Iterator[Breach]:
         """What is wrong with a message at this point."""
         if direction == CLIENT and isinstance(message, base.MigrateData) and self.session.whole:
-            yield Breach(message.spec.name, reason="goes to the target of a migration, which this server is not")
+            yield not_a_target(message)
         yield from super().judge(direction, message)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from spiceemu.judge.memory import Remembered
-from spiceemu.judge.rules import ChannelRules, Handler, Scene
+from spiceemu.judge.rules import ChannelRules, Handler, Scene, not_a_target
 from spiceemu.protocol import base, display, draw
 from spiceemu.protocol.capabilities import DisplayCap
 from spiceemu.protocol.compat import Feature
@@ -95,7 +95,7 @@ class DisplayRules(ChannelRules):
     def state_arrives(self, message: base.MigrateData) -> Iterator[Breach]:
         """MIGRATE_DATA of the client: what the client has is in there, and not read."""
         if self.session.whole:
-            yield Breach(message.spec.name, reason="goes to the target of a migration, which this server is not")
+            yield not_a_target(message)
         self._ready = self._initialised = True
         self._monitors_due = False
         for known in (self._surfaces, self._streams, self._reports):

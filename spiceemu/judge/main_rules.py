@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from typing import ClassVar
 
-from spiceemu.judge.rules import ChannelRules, Handler, Scene
+from spiceemu.judge.rules import ChannelRules, Handler, Scene, not_a_target
 from spiceemu.protocol import base, main
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.gate import Breach
@@ -177,7 +177,7 @@ class MainRules(ChannelRules):
             self._arrival = Arrival.THERE
             self.session.whole = True
         else:
-            yield Breach(message.spec.name, reason="goes to the target of a migration, which this server is not")
+            yield not_a_target(message)
 
     def asks_for_seamless(self, message: main.MigrateDstDoSeamless) -> Iterator[Breach]:
         """MIGRATE_DST_DO_SEAMLESS, the first message at the target of a seamless migration."""
@@ -185,7 +185,7 @@ class MainRules(ChannelRules):
             self._arrival = Arrival.ASKED
             self.session.whole = False
         else:
-            yield Breach(message.spec.name, reason="goes to the target of a migration, which this server is not")
+            yield not_a_target(message)
 
     def agrees(self, _message: main.MigrateDstSeamlessAck) -> Iterator[Breach]:
         """MIGRATE_DST_SEAMLESS_ACK."""

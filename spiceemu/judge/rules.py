@@ -161,6 +161,11 @@ class ChannelRules:
             self._unacknowledged = max(0, self._unacknowledged - self._window)
 
 
+def not_a_target(message: Message) -> Breach:
+    """A client said what only the target of a migration is told."""
+    return Breach(message.spec.name, reason="goes to the target of a migration, which this server is not")
+
+
 Handler: TypeAlias = Callable[[Any, Any], Iterator[Breach]]
 
 _BASE: Mapping[tuple[str, type[Message]], Handler] = {

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from hypothesis import Phase, given, settings, strategies as st
 
-from spiceemu.channels import display as display_module
+from spiceemu.channels import channel as channel_module, display as display_module
 from spiceemu.channels.channel import ACK_WINDOW, AckWindow
 from spiceemu.channels.display import INIT_TIMEOUT, MAX_PRODUCED, MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
 from spiceemu.channels.encoding import Compression
@@ -699,7 +699,7 @@ def test_the_client_shows_what_the_guest_drew(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(display_module, "MAX_QUEUED", queued)
         patch.setattr(display_module, "MAX_PRODUCED", 4000)
-        patch.setattr(display_module, "AckWindow", lambda: AckWindow(window))
+        patch.setattr(channel_module, "AckWindow", lambda: AckWindow(window))
         guest = Display(0, 40, 30)
         shown = Shown(guest, compression=compression, init=None if lazy else display.Init(1, cache, 1, 0), mini=mini)
         marks = 0
