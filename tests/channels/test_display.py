@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings, strategies as st
@@ -22,6 +21,7 @@ from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
 from spiceemu.protocol.message import Message
 from spiceemu.protocol.types import ChannelWait, Point, Rect
 
+from ..drawing import DRAWINGS, Step, do_drawing, noise, steps_of, surface_of
 from .far_side import FarSide, Wake, linked, names
 from .painter import Painter
 
@@ -81,11 +81,6 @@ def shown() -> Shown:
     made = Shown()
     made.read()
     return made
-
-
-@cache
-def noise(seed: int, width: int, height: int) -> bytes:
-    return random.Random(seed).randbytes(width * height * 4)
 
 
 def overflow(guest: Display) -> None:
@@ -623,50 +618,25 @@ def test_a_closed_channel_hears_no_more(shown: Shown) -> None:
 Action = Callable[[Display], None]
 
 
-KINDS = ["fill", "blit", "same", "copy", "copy_surface", "text", "create", "destroy", "resize", "heads", "burst"]
+KINDS = (*DRAWINGS, "heads", "burst")
 
 
 @st.composite
-def boxes(draw: Callable[..., int]) -> tuple[int, int, int, int]:
-    side, size = st.integers(-5, 45), st.integers(0, 40)
-    return draw(side), draw(side), draw(size), draw(size)
-
-
-@st.composite
-def actions(draw: Callable[..., int]) -> Action:
-    """One thing that a guest does; surfaces are chosen among those there are by then."""
-    kind = draw(st.sampled_from(KINDS))
-    x, y, width, height = draw(boxes())
-    chosen, other, value = draw(st.integers(0, 5)), draw(st.integers(0, 5)), draw(st.integers(0, 0xFFFFFF))
+def actions(draw: Callable[..., Any]) -> Action:
+    """One thing that a guest does."""
+    step: Step = draw(steps_of(KINDS))
+    kind, (x, y, width, height), chosen, other, value = step
 
     def act(guest: Display) -> None:
-        ids = sorted(guest.surfaces)
-        surface, source = ids[chosen % len(ids)], ids[other % len(ids)]
         match kind:
-            case "fill":
-                guest.fill((x, y, width, height), value, surface=surface)
-            case "blit":
-                guest.blit((x, y), width, height, noise(value % 8, width, height), surface=surface)
-            case "same":  # the same pixels again and again, in a few sizes: for the cache
-                side = 16 + value % 3
-                guest.blit((x, y), side, side, noise(value % 4, side, side), surface=surface)
-            case "copy":
-                guest.copy((x, y, width, height), (other * 7, chosen * 5), surface=surface)
-            case "copy_surface":
-                guest.copy_surface(source, (x, y, width, height), (value % 40, other * 5), surface=surface)
-            case "text":
-                guest.text((x, y), "text\nof two lines", color=value, surface=surface)
-            case "create":
-                guest.create_surface(width + 1, height + 1, has_alpha=bool(value % 2))
-            case "destroy" if surface:
-                guest.destroy_surface(surface)
-            case "resize":
-                guest.resize(width + 1, height + 1)
             case "heads":
                 guest.set_heads([Head(0, 0, 0, width + 1, 40), Head(1, width + 1, other, 20, height + 1)])
             case "burst":
+                surface = surface_of(guest, chosen)
                 for number in range(value % 12):
                     guest.fill((x + number, y, width, height), value, surface=surface)
+            case _:
+                do_drawing(guest, step)
 
     act.__qualname__ = kind
     return act

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from typing import Any
-
 from hypothesis import strategies as st
 
 from spiceemu.guest.cursor import ARROW, CursorShape
@@ -13,56 +9,25 @@ from spiceemu.guest.display import Head
 from spiceemu.guest.machine import Guest
 from spiceemu.protocol import inputs
 
+from ..drawing import DRAWINGS, Step, do_drawing, noise, steps_of
 from .wire import CURSOR, DISPLAY, INPUTS, Wire
 
 KINDS = (
-    *("fill", "blit", "same", "copy", "copy_surface", "text", "create", "destroy", "resize", "heads", "head"),
-    *("cursor", "move", "hide", "show", "forget", "key", "motion", "pump", "pump one"),
+    *DRAWINGS,
+    *("heads", "head", "cursor", "move", "hide", "show", "forget", "key", "motion", "pump", "pump one"),
 )
 
-Step = tuple[str, tuple[int, int, int, int], int, int, int]
-"""A kind, a box, and three numbers that choose."""
 
-
-@st.composite
-def steps(draw: Callable[..., Any]) -> Step:
-    side, size = st.integers(-5, 45), st.integers(0, 40)
-    box = draw(side), draw(side), draw(size), draw(size)
-    numbers = st.integers(0, 5)
-    return draw(st.sampled_from(KINDS)), box, draw(numbers), draw(numbers), draw(st.integers(0, 0xFFFFFF))
-
-
-def noise(seed: int, width: int, height: int) -> bytes:
-    """Pixels of a size that a seed decides."""
-    return random.Random(seed).randbytes(width * height * 4)
+def steps() -> st.SearchStrategy[Step]:
+    """A step of any kind."""
+    return steps_of(KINDS)
 
 
 def do(wire: Wire, guest: Guest, step: Step) -> None:
     """Take one step."""
     kind, (x, y, width, height), chosen, other, value = step
     shown = guest.displays[value % len(guest.displays)]
-    ids = sorted(shown.surfaces)
-    surface, source = ids[chosen % len(ids)], ids[other % len(ids)]
     match kind:
-        case "fill":
-            shown.fill((x, y, width, height), value, surface=surface)
-        case "blit":
-            shown.blit((x, y), width, height, noise(value % 8, width, height), surface=surface)
-        case "same":
-            side = 16 + value % 3
-            shown.blit((x, y), side, side, noise(value % 4, side, side), surface=surface)
-        case "copy":
-            shown.copy((x, y, width, height), (other * 7, chosen * 5), surface=surface)
-        case "copy_surface":
-            shown.copy_surface(source, (x, y, width, height), (value % 40, other * 5), surface=surface)
-        case "text":
-            shown.text((x, y), "text\nof two lines", color=value, surface=surface)
-        case "create":
-            shown.create_surface(width + 1, height + 1, has_alpha=bool(value % 2))
-        case "destroy" if surface:
-            shown.destroy_surface(surface)
-        case "resize":
-            shown.resize(width + 1, height + 1)
         case "heads":
             heads = [Head(0, 0, 0, width + 1, 40), Head(1, width + 1, other, 20, height + 1)]
             guest.set_heads(shown.id, heads if value % 3 else heads[::-1])
@@ -89,3 +54,5 @@ def do(wire: Wire, guest: Guest, step: Step) -> None:
         case "pump one":
             for kind_of in (DISPLAY, CURSOR):
                 wire.pump_once(wire.lines[kind_of, 0])
+        case _:
+            do_drawing(shown, step)

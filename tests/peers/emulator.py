@@ -11,6 +11,7 @@ from spiceemu.protocol.catalogue import SERVER, lookup
 from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader
 from spiceemu.protocol.message import Message
 
+from ..drawing import BYTES_PER_PIXEL, noise
 from ..protocol.captures import connection
 from .clients import GtkClient
 from .picture import Picture
@@ -24,8 +25,6 @@ StartViewer = Callable[..., Awaitable[RemoteViewer]]
 SERVER_MOUSE, CLIENT_MOUSE = 1, 2
 LEFT, MIDDLE, RIGHT, WHEEL_UP, WHEEL_DOWN, SIDE, EXTRA = range(1, 8)
 LEFT_MASK, MIDDLE_MASK, RIGHT_MASK = 1, 2, 4
-
-BYTES_PER_PIXEL = 4
 
 #: What a client opens here, by spice-gtk's names.
 CHANNELS = {
@@ -95,11 +94,6 @@ async def request_mouse_mode(client: GtkClient, session: Client, mode: int) -> N
 
 
 # --- things to draw ---------------------------------------------------------------------------------------------------
-
-
-def noise(seed: int, width: int, height: int) -> bytes:
-    """Pixels that no compression makes smaller, and that are never alike elsewhere."""
-    return random.Random(seed).randbytes(width * height * BYTES_PER_PIXEL)
 
 
 def gradient(width: int, height: int) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
@@ -16,7 +18,7 @@ from spiceemu.protocol.level import MigrationScheme
 from .clients import GtkClient
 from .emulator import StartClient, whole
 from .moves import PAIRS, SEAMLESS, SEMI, SWITCH_HOST, is_leaving, moved, two_servers, under_way
-from .recorder import CLIENT, SERVER, recording
+from .recorder import CLIENT, SERVER, Recorder, recording
 from .waiting import eventually
 
 EVERY_SCHEME = pytest.mark.parametrize("scheme", PAIRS, ids=lambda scheme: scheme.name.lower())
@@ -119,28 +121,36 @@ async def test_asked_for_before_and_given_after(gtk_client: StartClient) -> None
         assert not any(isinstance(event, ClipboardText) for event in before.events)
 
 
+async def has_linked(server: SpiceServer) -> bool:
+    return any(session.session.channels for session in server.clients)
+
+
+@asynccontextmanager
+async def moved_while_it_sends(
+    client: GtkClient, one: SpiceServer, other: SpiceServer, way_in: Recorder
+) -> AsyncIterator[Client]:
+    """Move a client whose long text, which the guest has asked for, is on its way to the source until it has left."""
+    await client.command("clipboard_grab", types=[ClipboardType.UTF8_TEXT])
+    await client.event("main-clipboard-selection-request", selection=0)
+    async with under_way(one, other) as way:
+        await way.recorder.asked.wait()
+        way_in.flows[CLIENT].clear()
+        await client.command("clipboard_notify", data=LONG_DATA)
+        way.recorder.open.set()
+        await eventually(partial(has_linked, other), lambda: "the client at the target")
+        way_in.flows[CLIENT].set()
+        yield await way.end(client, other)
+
+
 async def test_under_way_from_the_client(gtk_client: StartClient) -> None:
     """100 kB, of which the source has had the first pieces when it stops."""
     async with two_servers(*PAIRS[SEAMLESS]) as (one, other), recording(one.port or 0) as way_in:
         client, before = await join(gtk_client, one, way_in.port)
-        await client.command("clipboard_grab", types=[ClipboardType.UTF8_TEXT])
-        await client.event("main-clipboard-selection-request", selection=0)
-        async with under_way(one, other) as way:
-            await way.recorder.asked.wait()
-            way_in.flows[CLIENT].clear()
-            await client.command("clipboard_notify", data=LONG_DATA)
-            way.recorder.open.set()
-            await eventually(partial(has_linked, other), lambda: "the client at the target")
-            way_in.flows[CLIENT].set()
-            after = await way.end(client, other)
+        async with moved_while_it_sends(client, one, other, way_in) as after:
             assert one.guest.clipboard.text is None
             await after.expect(ClipboardText(LONG))
             assert other.guest.clipboard.text == LONG
         assert not any(isinstance(event, ClipboardText) for event in before.events)
-
-
-async def has_linked(server: SpiceServer) -> bool:
-    return any(session.session.channels for session in server.clients)
 
 
 async def test_under_way_from_the_guest(gtk_client: StartClient) -> None:
@@ -167,16 +177,7 @@ async def test_semi_seamless_asks_again_for_what_was_lost_under_way(gtk_client: 
     """What the client had not sent yet when it left is lost with its connection: the guest asks again."""
     async with two_servers(*PAIRS[SEMI]) as (one, other), recording(one.port or 0) as way_in:
         client, _ = await join(gtk_client, one, way_in.port)
-        await client.command("clipboard_grab", types=[ClipboardType.UTF8_TEXT])
-        await client.event("main-clipboard-selection-request", selection=0)
-        async with under_way(one, other) as way:
-            await way.recorder.asked.wait()
-            way_in.flows[CLIENT].clear()
-            await client.command("clipboard_notify", data=LONG_DATA)
-            way.recorder.open.set()
-            await eventually(partial(has_linked, other), lambda: "the client at the target")
-            way_in.flows[CLIENT].set()
-            after = await way.end(client, other)
+        async with moved_while_it_sends(client, one, other, way_in) as after:
             assert other.guest.clipboard.text is None
             await give(client, LONG)
             await after.expect(ClipboardText(LONG))

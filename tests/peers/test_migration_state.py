@@ -19,8 +19,9 @@ from spiceemu.protocol.enums import ImageFlags, ImageType
 from spiceemu.protocol.level import MigrationScheme
 from spiceemu.protocol.message import Message
 
+from ..drawing import noise
 from .clients import GtkClient
-from .emulator import StartClient, draw_everything, in_step, messages_by_channel, noise, whole
+from .emulator import StartClient, draw_everything, in_step, messages_by_channel, whole
 from .moves import (
     PAIRS,
     SEAMLESS,

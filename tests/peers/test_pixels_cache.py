@@ -13,8 +13,9 @@ from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import ImageFlags, ImageType
 from spiceemu.protocol.message import Message
 
+from ..drawing import noise
 from .clients import GtkClient
-from .emulator import StartClient, check_pixels, gradient, leave, messages_by_channel, noise
+from .emulator import StartClient, check_pixels, gradient, leave, messages_by_channel
 from .recorder import recording
 
 SIDE = 20

@@ -11,8 +11,9 @@ from spiceemu import Display, SpiceServer
 from spiceemu.channels.display import MAX_QUEUED, DisplayChannel
 from spiceemu.protocol.capabilities import ChannelType
 
+from ..drawing import noise
 from .clients import spicy_screenshot
-from .emulator import SCENES, StartClient, check_pixels, draw_everything, draw_offscreen, in_step, noise
+from .emulator import SCENES, StartClient, check_pixels, draw_everything, draw_offscreen, in_step
 
 SIZES = [(1024, 768), (641, 481), (1280, 1024), (1, 1), (16, 2000), (801, 599)]
 
