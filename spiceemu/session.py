@@ -58,7 +58,7 @@ class Session:
 
     :param guest: the machine they show.
     :param session_id: what ties the channels together (``connection_id`` of their links).
-    :param channels: type and id of the channels that may be opened, main apart.
+    :param channels: type and id of the channels that may be opened, main apart; ``offered`` from then on.
     :param compression: how pictures are encoded: ``auto``, ``lz`` or ``off``.
     :param now: when the session begins; its multimedia clock counts from here.
     :param level: what the server behaves like, to the end of the session.
@@ -91,7 +91,7 @@ class Session:
         self.id = session_id
         self.channels: dict[tuple[int, int], Channel] = {}
         self.mouse_mode = MouseMode.SERVER
-        self._offered = channels
+        self.offered = channels
         self._compression = Compression(compression)
         self._began = now
         self._strict = strict
@@ -239,12 +239,12 @@ class Session:
     def _introduction(self, now: float) -> Introduction:
         return Introduction(
             session_id=self.id,
-            displays=sum(kind is ChannelType.DISPLAY for kind, _ in self._offered),
+            displays=sum(kind is ChannelType.DISPLAY for kind, _ in self.offered),
             mouse_modes=MOUSE_MODES,
             mouse_mode=self.mouse_mode,
             agent_connected=self.guest.agent is not None,
             multi_media_time=self.multi_media_time(now),
-            channels=self._offered,
+            channels=self.offered,
             name=self.guest.name,
             uuid=self.guest.uuid.bytes,
         )

@@ -66,10 +66,15 @@ async def connected(server: SpiceServer) -> Client:
     return client
 
 
-async def whole(server: SpiceServer) -> Client:
-    """The next client that is still there, with all its channels: one that loses the server earlier complains."""
+async def whole(server: SpiceServer, *, sound: bool = False) -> Client:
+    """The next client that is still there, with all its channels: one that loses the server earlier complains.
+
+    ``sound`` says that the client opens those of sound as well, as remote-viewer does and the scripted client does not.
+    """
     session = await connected(server)
-    while len(session.session.channels) < len(CHANNELS):
+    silent = set() if sound else {ChannelType.PLAYBACK, ChannelType.RECORD}
+    wanted = {(ChannelType.MAIN, 0), *(channel for channel in session.session.offered if channel[0] not in silent)}
+    while wanted - session.session.channels.keys():
         await session.next_event()
     return session
 

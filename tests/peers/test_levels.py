@@ -171,6 +171,6 @@ async def test_remote_viewer(remote_viewer: StartViewer, level: str) -> None:
         draw_everything(display)
         viewer = await remote_viewer(server.uri)
         await viewer.shows(picture_of(display))
-        await whole(server)
+        await whole(server, sound=True)
         draw_everything(display, 2)
         await viewer.shows(picture_of(display))

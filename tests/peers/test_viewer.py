@@ -60,7 +60,7 @@ async def test_window_shows_the_guest_and_its_keys_and_pointer_reach_it(remote_v
         viewer = await remote_viewer(server.uri)
         x, y = await viewer.shows(picture_of(display))
         await viewer.window("The guest of a test")
-        session = await whole(server)
+        session = await whole(server, sound=True)
 
         await viewer.focus()
         await viewer.type("Hello, World!")
@@ -89,7 +89,7 @@ async def test_what_is_typed_appears_on_the_demo_desktop(remote_viewer: StartVie
         (display,) = server.displays
         viewer = await remote_viewer(server.uri)
         await in_step(viewer, server)
-        session = await whole(server)
+        session = await whole(server, sound=True)
 
         written: list[Text] = []
 
@@ -118,7 +118,7 @@ async def test_the_demo_desktop_follows_the_pointer_and_the_window(remote_viewer
         (display,) = server.displays
         viewer = await remote_viewer(server.uri)
         x, y = await in_step(viewer, server)
-        session = await whole(server)
+        session = await whole(server, sound=True)
         before = picture_of(display)
         await viewer.focus()
         await viewer.move(x + 700, y + 600)
@@ -141,7 +141,7 @@ async def test_the_desktop_follows_the_window(remote_viewer: StartViewer) -> Non
         viewer = await remote_viewer(server.uri)
         window = await viewer.window()
         await viewer.shows(picture_of(display))
-        session = await whole(server)
+        session = await whole(server, sound=True)
         for narrower, lower in ((200, 100), (-150, 250)):
             await viewer.resize(window.width - narrower, window.height - lower)
             ((_, _, width, height),) = (await session.expect(MonitorsRequested)).monitors
@@ -158,7 +158,7 @@ async def test_the_address_that_the_server_gives(remote_viewer: StartViewer, tmp
         draw_everything(server.displays[0])
         viewer = await remote_viewer(server.uri)
         await viewer.shows(picture_of(server.displays[0]))
-        await whole(server)
+        await whole(server, sound=True)
 
 
 async def test_password_asked_until_it_is_right(remote_viewer: StartViewer) -> None:
@@ -170,7 +170,7 @@ async def test_password_asked_until_it_is_right(remote_viewer: StartViewer) -> N
         assert server.clients == []
         await viewer.answer_password(PASSWORD)
         await viewer.shows(picture_of(server.displays[0]))
-        await whole(server)
+        await whole(server, sound=True)
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "wrong"])
@@ -182,7 +182,7 @@ async def test_password_in_a_file(remote_viewer: StartViewer, tmp_path: Path, pa
         if password != PASSWORD:
             await viewer.answer_password(PASSWORD)
         await viewer.shows(picture_of(server.displays[0]))
-        await whole(server)
+        await whole(server, sound=True)
 
 
 async def test_clipboard_both_ways(remote_viewer: StartViewer, xvfb: Screen) -> None:
@@ -190,7 +190,7 @@ async def test_clipboard_both_ways(remote_viewer: StartViewer, xvfb: Screen) -> 
         draw_everything(server.displays[0])
         viewer = await remote_viewer(server.uri)
         await viewer.shows(picture_of(server.displays[0]))
-        session = await whole(server)
+        session = await whole(server, sound=True)
         await viewer.focus()
 
         await xvfb.copy_text("from an application: čtyři")
@@ -209,6 +209,6 @@ async def test_a_viewer_ends_quietly_when_the_server_does(remote_viewer: StartVi
         draw_everything(server.displays[0])
         viewer = await remote_viewer(server.uri)
         await viewer.shows(picture_of(server.displays[0]))
-        session = await whole(server)
+        session = await whole(server, sound=True)
         session.disconnect()
         assert await viewer.wait() == 0
