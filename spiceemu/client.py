@@ -178,7 +178,7 @@ class Client:
 
     def set_agent_connected(self, connected: bool) -> None:
         """Let the guest's agent leave this client, or come back to it."""
-        self.session.set_agent_connected(connected)
+        self.session.agent.set_connected(connected)
 
     def invalidate_caches(self) -> None:
         """Let the client forget its cached pictures, palettes and cursors."""

@@ -207,7 +207,7 @@ class Move:
         departure = _departure(member)
         if not member.ended:
             member.disconnect(f"it did not leave within LEAVE_TIMEOUT {LEAVE_TIMEOUT:g} s")
-        member.session.leave_agent()
+        member.session.agent.leave()
         log.info("session %s: %s to %s", member.label, departure.scheme.value, self.destination.host)
         return Moved(member.session.id, departure.scheme, followed)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from spiceemu.agent_talk import AgentTalk
 from spiceemu.channels import events
 from spiceemu.channels.cursor import CursorChannel
 from spiceemu.channels.display import DisplayChannel
@@ -27,15 +28,12 @@ from spiceemu.channels.migration import (
 )
 from spiceemu.channels.sound import PlaybackChannel, RecordChannel
 from spiceemu.channels.view import window_of
-from spiceemu.guest import agent as guest_agent
-from spiceemu.guest.clipboard import TextReceived
 from spiceemu.guest.keyboard import KeyEvent
 from spiceemu.guest.machine import LocksChanged
 from spiceemu.migration import ArrivalState, on_answered, on_followed, on_restored, on_seamless_asked
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MouseMode
-from spiceemu.protocol.errors import InvalidValue, RemoteError, UnknownMessage, WrongState
+from spiceemu.protocol.errors import RemoteError, WrongState
 from spiceemu.protocol.level import CURRENT, MigrationScheme
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from spiceemu.channels.events import Event
     from spiceemu.guest.machine import Guest, GuestEvent
     from spiceemu.migration import Arrival, Departure
-    from spiceemu.protocol.agent_message import AgentMessage
     from spiceemu.protocol.level import Level
     from spiceemu.protocol.link import Linked
 
@@ -95,10 +92,8 @@ class Session:
         self._compression = Compression(compression)
         self._began = now
         self._strict = strict
-        self._agent_news: list[Event] = []
-        self._unsubscribe = [guest.subscribe(self._on_guest)]
-        if guest.agent is not None:
-            self._unsubscribe.append(guest.agent.subscribe(self._on_agent))
+        self.agent = AgentTalk(self)
+        self._unsubscribe = guest.subscribe(self._on_guest)
 
     @property
     def main(self) -> MainChannel:
@@ -135,11 +130,6 @@ class Session:
         """Whether the client has brought its channels from another server as they were."""
         return self.arrival is not None and self.arrival.seamless and not self.is_arriving
 
-    @property
-    def _has_agent(self) -> bool:
-        """Whether this client is the one that talks to the agent."""
-        return self.guest.agent_client is self
-
     def multi_media_time(self, now: float) -> int:
         """The session's multimedia clock in milliseconds."""
         return int((now - self._began) * 1000) & 0xFFFFFFFF
@@ -162,19 +152,6 @@ class Session:
             for channel in self.channels.values():
                 if isinstance(channel, CursorChannel):
                     channel.set_mouse_mode(mode)
-
-    def set_agent_connected(self, connected: bool) -> None:
-        """Let the guest's agent leave this client, or come back to it.
-
-        :raises WrongState: the guest has no agent.
-        """
-        if self.guest.agent is None:
-            raise WrongState("the guest has no agent")
-        if connected:
-            self.main.agent_connected()
-        else:
-            self.leave_agent()
-            self.main.agent_disconnected()
 
     def invalidate_caches(self) -> None:
         """Let the client forget its cached pictures, palettes and cursors."""
@@ -269,10 +246,10 @@ class Session:
         """Forget all channels and let go of the guest; of a client that leaves for another server, not of the agent."""
         for channel in list(self.channels.values()):
             self.close_channel(channel)
-        for unsubscribe in self._unsubscribe:
-            unsubscribe()
+        self._unsubscribe()
+        self.agent.close()
         if self.departure is None or not self.departure.is_leaving:
-            self.leave_agent()
+            self.agent.leave()
 
     # From and to other servers
 
@@ -321,10 +298,7 @@ class Session:
         self.mouse_mode = MouseMode(carried["mouse_mode"])
         if carried["mouse_mode_due"]:
             self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
-        if self.guest.agent is not None and carried["agent"] is not None:
-            self.main.restore_agent(carried["agent"])
-            self.guest.agent.resume(self._send_agent)
-            self.guest.agent_client = self
+        self.agent.resume(carried["agent"])
         self.main.return_tokens()
 
     def state(self, now: float) -> dict[str, Any]:
@@ -335,7 +309,7 @@ class Session:
             "mouse_mode": int(self.mouse_mode),
             "mouse_mode_due": isinstance(main, MainChannel) and main.mouse_mode_due,
             "multi_media_time": self.multi_media_time(now),
-            "agent": main.agent_state() if isinstance(main, MainChannel) and self._has_agent else None,
+            "agent": main.agent_state() if isinstance(main, MainChannel) and self.agent.is_held else None,
             "displays": displays,
         }
 
@@ -371,10 +345,11 @@ class Session:
         return (event,)
 
     def _on_position(self, event: events.MousePosition, _now: float) -> Iterable[Event]:
-        self._place_pointer(event.x, event.y, event.buttons, event.display_id)
+        self.place_pointer(event.x, event.y, event.buttons, event.display_id)
         return (event,)
 
-    def _place_pointer(self, x: int, y: int, buttons: int, display_id: int) -> None:
+    def place_pointer(self, x: int, y: int, buttons: int, display_id: int) -> None:
+        """Put the guest's pointer where the client has it on one of its screens."""
         left, top = self._origin(display_id)
         self.guest.place_pointer(x + left, y + top, buttons, display_id)
 
@@ -390,64 +365,20 @@ class Session:
         self.set_mouse_mode(event.mode)
         return (event,)
 
-    # The agent
-
     def _on_agent_started(self, event: events.AgentStarted, _now: float) -> Iterable[Event]:
-        if self.guest.agent is not None:
-            # What a client had copied before it came over is still there, if it does not say it again.
-            self.guest.agent.start(self._send_agent, keep_clipboards=self.arrival is not None)
-            self.guest.agent_client = self
+        self.agent.start()
         return (event,)
 
-    def leave_agent(self) -> None:
-        """The client's talk with the agent is over."""
-        if self._has_agent and self.guest.agent is not None:
-            self.guest.agent_client = None
-            self.guest.agent.reset()
-
-    def _send_agent(self, message: AgentMessage) -> None:
-        assert self.guest.agent is not None
-        self.main.send_agent(message, self.guest.agent.layout)
-
     def _on_agent_received(self, event: AgentReceived, _now: float) -> Iterable[Event]:
-        agent = self.guest.agent
-        if agent is None or not self._has_agent:
-            return ()  # another client has begun to talk to it since
-        try:
-            message = event.message.parse(agent.layout)
-        except UnknownMessage:
-            return ()  # a later client's; agents ignore what they do not know
-        agent.receive(message)
-        news, self._agent_news = self._agent_news, []
-        return (events.AgentMessage(message), *news)
-
-    def _on_agent(self, event: guest_agent.AgentEvent) -> None:
-        if not self._has_agent:
-            return
-        match event:
-            case guest_agent.MonitorsRequested(monitors):
-                asked = tuple((monitor.x, monitor.y, monitor.width, monitor.height) for monitor in monitors)
-                self._agent_news.append(events.MonitorsRequested(asked))
-                # Who cannot be told of a second head gets none.
-                shown = monitors if self.level.has(Feature.MONITORS_CONFIG) else monitors[:1]
-                try:
-                    self.guest.lay_out(shown)
-                except InvalidValue as error:
-                    self._agent_news.append(events.RequestRefused(str(error)))
-            case guest_agent.PointerPlaced(x, y, buttons, display_id):
-                self._place_pointer(x, y, buttons, display_id)
+        return self.agent.receive(event)
 
     # From the guest
 
     def _on_guest(self, event: GuestEvent) -> None:
-        match event:
-            case KeyEvent() | LocksChanged():
-                inputs = self.channels.get((ChannelType.INPUTS, 0))
-                if isinstance(inputs, InputsChannel):
-                    inputs.set_locks(self.guest.keyboard.locks)
-            case TextReceived(selection) if self._has_agent:
-                text = self.guest.clipboard.text_of(selection)
-                self._agent_news.append(events.ClipboardText(text or "", selection))
+        if isinstance(event, KeyEvent | LocksChanged):
+            inputs = self.channels.get((ChannelType.INPUTS, 0))
+            if isinstance(inputs, InputsChannel):
+                inputs.set_locks(self.guest.keyboard.locks)
 
 
 _OF_ARRIVALS = SeamlessAsked, ClientFollowed, Restored

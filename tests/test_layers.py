@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "codecs": ("codecs",),
     "guest": ("guest",),
     "channels": ("channels",),
-    "session": ("session", "migration"),
+    "session": ("session", "agent_talk", "migration"),
     "server side": ("*",),
     "front ends": ("__init__", "__main__", "cli", "pytest_plugin", "blocking", "control", "scenarios"),
 }

@@ -90,7 +90,7 @@ class Guest:
         self.clipboard = Clipboard()
         self.agent = Agent(self.clipboard) if agent else None
         self.agent_client: object = None
-        """Which session's client talks to the agent; the one that began last."""
+        """Whose talk with the agent it is: the client's that began last."""
         self._observers: Observers[GuestEvent] = Observers()
         self.clipboard.subscribe(self._on_clipboard)
 

@@ -378,8 +378,8 @@ TEST_CALLS: dict[str, Callable[[Wire], object]] = {
         MouseMode.CLIENT if wire.session.mouse_mode == MouseMode.SERVER else MouseMode.SERVER
     ),
     "clock": lambda wire: wire.session.main.set_multi_media_time(1),
-    "agent gone": lambda wire: wire.session.set_agent_connected(False),
-    "agent come": lambda wire: wire.session.set_agent_connected(True),
+    "agent gone": lambda wire: wire.session.agent.set_connected(False),
+    "agent come": lambda wire: wire.session.agent.set_connected(True),
     "forget": lambda wire: wire.session.invalidate_caches(),
     "mark": lambda wire: wire.session.mark(1, 0.0),
     "ping": lambda wire: [each.ping(0.0) for each in wire.session.channels.values()],
