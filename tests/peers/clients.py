@@ -328,11 +328,11 @@ class GtkClient:
         return await self._until(claim, lambda: f"no event {dict(wanted)}", timeout)
 
     async def ready(self) -> None:
-        """Wait until the first display is marked and the inputs and cursor channels are open; claims no event."""
-        wanted = {("display-mark", "display"), ("opened", "inputs"), ("opened", "cursor")}
+        """Wait until display 0 is marked and its cursor and the inputs channel are open; claims no event."""
+        wanted = {("display-mark", "display", 0), ("opened", "inputs", 0), ("opened", "cursor", 0)}
 
-        def missing() -> set[tuple[str, str]]:
-            return wanted - {(event["event"], event.get("type", "")) for event in self.events}
+        def missing() -> set[tuple[str, str, int]]:
+            return wanted - {(event["event"], event.get("type", ""), event.get("channel", 0)) for event in self.events}
 
         await self._until(lambda: not missing(), lambda: f"not ready, {missing()} missing", PATIENCE)
 

@@ -271,6 +271,7 @@ async def test_a_tour_of_everything(gtk_client: StartClient) -> None:
 
 async def tour_of_the_displays(server: SpiceServer, client: GtkClient, session: Client) -> None:
     draw_everything(server.displays[0])
+    await session.synced()  # else the new size makes what still waits superfluous
     for seed, screen in enumerate(server.displays):
         screen.resize(301 + seed, 199)
         draw_fills(screen, seed + 2)
