@@ -39,6 +39,9 @@ MAX_UNSENT = 1 << 20
 CLOSE_TIMEOUT = 2.0
 """Seconds a connection may take to send its last bytes when it is closed."""
 
+FAREWELL_TIMEOUT = 0.5
+"""Seconds a client has to close its side when the server closes."""
+
 LAST_WORDS = 0.2
 """Seconds for what a TLS client has sent before it heard that we end."""
 
@@ -303,8 +306,8 @@ class Connection(asyncio.Protocol):
         """Whether nothing is sent any more, and what comes is not looked at."""
         return self._hung_up or self._transport.is_closing()
 
-    def hang_up(self, reason: str = "") -> None:
-        """End our side, and close when the client has ended its own, or ``CLOSE_TIMEOUT`` has passed.
+    def hang_up(self, reason: str = "", timeout: float = CLOSE_TIMEOUT) -> None:
+        """End our side, and close when the client has ended its own, or so many seconds have passed.
 
         The client is in the middle of something, perhaps: to one that sends to a closed socket the connection broke.
         """
@@ -313,7 +316,7 @@ class Connection(asyncio.Protocol):
             return
         self._hung_up = True
         self._reason = reason
-        self._end_writing()
+        self._end_writing(timeout)
 
     def hear_out(self) -> None:
         """End our side, and take what the client has said until it ends its own, or ``CLOSE_TIMEOUT`` has passed."""
@@ -325,8 +328,8 @@ class Connection(asyncio.Protocol):
         else:  # TLS ends both sides at once: what is on its way now has that long to come
             self._deadline = self._loop.call_later(LAST_WORDS, self.close)
 
-    def _end_writing(self) -> None:
-        self._set_abort()
+    def _end_writing(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        self._set_abort(timeout)
         try:
             self._transport.write_eof()
         except OSError:  # the client has gone, and asyncio has not heard of it yet
@@ -334,10 +337,10 @@ class Connection(asyncio.Protocol):
         if not self._transport.is_closing() and not self._transport.is_reading():
             self._transport.resume_reading()
 
-    def _set_abort(self) -> None:
+    def _set_abort(self, timeout: float = CLOSE_TIMEOUT) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+        self._deadline = self._loop.call_later(timeout, self.abort)
 
     def close(self, reason: str = "") -> None:
         """Close after what is written has gone out, or ``CLOSE_TIMEOUT`` has passed."""

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from spiceemu import listeners
-from spiceemu.connection import Connection
+from spiceemu.connection import FAREWELL_TIMEOUT, Connection
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
@@ -275,7 +275,10 @@ class SpiceServer:
             log.warning("listening on %s without a password: whoever reaches this machine can connect", self.host)
 
     async def close(self) -> None:
-        """Stop listening, close every connection, free the ports. Safe to call twice."""
+        """Stop listening, close every connection, free the ports. Safe to call twice.
+
+        Clients see the end of what they are sent, and have ``FAREWELL_TIMEOUT`` to close as well.
+        """
         servers, self._servers = self._servers, []
         listeners.remove_files(self._sockets)  # before asyncio closes them
         for each in servers:
@@ -284,7 +287,7 @@ class SpiceServer:
             self._ticker.cancel()
             self._ticker = None
         for connection in list(self._open):
-            connection.close("the server closes")
+            connection.hang_up("the server closes", FAREWELL_TIMEOUT)
         while self._open:
             await next(iter(self._open)).wait_closed()
         listeners.close_all(self._sockets)

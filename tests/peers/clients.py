@@ -72,6 +72,13 @@ WARNINGS_OF_DISTRUST = (
     r"GSpice-WARNING: main-\d+:0: SSL_connect: .*",
 )
 
+#: What spice-gtk prints when it is saying something as the server ends, or has not linked all its channels.
+WARNINGS_OF_A_LOST_SERVER = (
+    "GSpice-WARNING: Error (sending|receiving) data: .*",
+    "GSpice-WARNING: incomplete .*",
+    r"GSpice-WARNING: \w+-\d+:\d+: SSL_connect: .*",
+)
+
 
 def requires(*peers: str) -> None:
     """Skip the test, naming the Debian package, unless all these peers are installed.

@@ -215,25 +215,30 @@ class Client:
         self._channel("inputs").key_press_and_release(scancode)
 
     def command_type_steadily(self, scancodes: list[int], interval: int) -> None:
-        """Press and release a key every so many milliseconds, like a user who does not care whether there is a server.
+        """Press and release these keys in turn, again and again, one every so many milliseconds until ``stop_typing``.
 
-        The event ``typed`` follows the last; ``untyped`` tells of each that came while no inputs channel was open.
+        Like a user who does not care whether there is a server.
         """
-        keys = iter(scancodes)
+        self._typed = 0
+        self._is_typing = True
 
         def press() -> bool:
-            for scancode in keys:
-                # A channel that is on its way out has no session any more, and spice-gtk prints CRITICAL lines for it.
-                if ("inputs", 0) in self._open and self._channel("inputs").get_property("spice-session") is not None:
-                    self.command_key_down(scancode)
-                    self.command_key_up(scancode)
-                else:
-                    self._emit("untyped", scancode=scancode)
-                return True
-            self._emit("typed")
-            return False
+            if not self._is_typing:
+                return False
+            scancode = scancodes[self._typed % len(scancodes)]
+            self._typed += 1
+            # A channel that is on its way out has no session any more, and spice-gtk prints CRITICAL lines for it.
+            if ("inputs", 0) in self._open and self._channel("inputs").get_property("spice-session") is not None:
+                self.command_key_down(scancode)
+                self.command_key_up(scancode)
+            return True
 
         GLib.timeout_add(interval, press)
+
+    def command_stop_typing(self) -> int:
+        """Return how many keys were typed, with a server or without."""
+        self._is_typing = False
+        return self._typed
 
     def command_set_key_locks(self, locks: int) -> None:
         self._channel("inputs").set_key_locks(locks)

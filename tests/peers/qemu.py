@@ -130,6 +130,8 @@ def running_qemu(
                     yield qemu
                 finally:
                     qemu._close()
+                if process.poll() is not None:
+                    raise AssertionError(f"QEMU ended with {process.returncode}: {errors.read_text()}")
             finally:
                 process.terminate()
                 process.wait(PATIENCE)

@@ -8,10 +8,11 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .clients import requires
+from .clients import WARNINGS_OF_A_LOST_SERVER, GtkClient, requires
 from .emulator import StartClient
 from .waiting import PATIENCE
 
@@ -58,14 +59,27 @@ async def example(name: str, *arguments: str) -> AsyncIterator[Running]:
         await process.wait()
 
 
+@pytest.fixture
+def start(gtk_client: StartClient) -> StartClient:
+    """A function that connects a client to a server that ends when its example does, linked or not."""
+
+    async def start_client(**properties: Any) -> GtkClient:
+        client = await gtk_client()
+        client.expected_warnings += WARNINGS_OF_A_LOST_SERVER
+        await client.connect(**properties)
+        return client
+
+    return start_client
+
+
 def test_every_example_is_run_here() -> None:
     written = Path(__file__).read_text()
     assert [path.stem for path in EXAMPLES.glob("*.py") if f'"{path.stem}"' not in written] == []
 
 
-async def test_five_lines(gtk_client: StartClient) -> None:
+async def test_five_lines(start: StartClient) -> None:
     async with example("five_lines") as running:
-        await gtk_client(port=await running.port())
+        await start(port=await running.port())
         assert await running.line() == "the client shows it"
         await running.ends()
 
@@ -78,9 +92,9 @@ async def test_drawing(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-async def test_clipboard(gtk_client: StartClient) -> None:
+async def test_clipboard(start: StartClient) -> None:
     async with example("clipboard") as running:
-        client = await gtk_client(port=await running.port())
+        client = await start(port=await running.port())
         await client.ready()
         await client.event("main-clipboard-selection-grab")
         await client.command("clipboard_grab", types=[1])
@@ -90,9 +104,9 @@ async def test_clipboard(gtk_client: StartClient) -> None:
         await running.ends()
 
 
-async def test_keys(gtk_client: StartClient) -> None:
+async def test_keys(start: StartClient) -> None:
     async with example("keys") as running:
-        client = await gtk_client(port=await running.port())
+        client = await start(port=await running.port())
         await client.ready()
         await client.command("button_press", button=1, buttons=1)
         await client.command("button_release", button=1)
@@ -102,14 +116,14 @@ async def test_keys(gtk_client: StartClient) -> None:
         await running.ends()
 
 
-async def test_password_and_tls(gtk_client: StartClient) -> None:
+async def test_password_and_tls(start: StartClient) -> None:
     pytest.importorskip("cryptography")
     async with example("password_and_tls") as running:
         line = await running.line()
         port, tls_port = (int(re.search(kind, line)[1]) for kind in (r":(\d+)", r"tls-port=(\d+)"))  # type: ignore[index]
         found = re.fullmatch(r"CA (.*), subject (.*), password s3cret", await running.line())
         assert found
-        await gtk_client(port=port, tls_port=tls_port, password="s3cret", ca_file=found[1], cert_subject=found[2])
+        await start(port=port, tls_port=tls_port, password="s3cret", ca_file=found[1], cert_subject=found[2])
         assert re.fullmatch(r"session [0-9a-f]{8} is in", await running.line())
         await running.ends()
 
@@ -131,25 +145,25 @@ async def test_my_client() -> None:
         ("0.12", "the client knows of heads"),
     ],
 )
-async def test_compat(gtk_client: StartClient, level: str, said: str) -> None:
+async def test_compat(start: StartClient, level: str, said: str) -> None:
     async with example("compat", level) as running:
-        await gtk_client(port=await running.port())
+        await start(port=await running.port())
         assert (await running.line()).endswith(said)
         await running.ends()
 
 
 @pytest.mark.parametrize(("level", "found"), [("0.8.3", 0), ("0.8", 2)])
-async def test_lint(gtk_client: StartClient, level: str, found: int) -> None:
+async def test_lint(start: StartClient, level: str, found: int) -> None:
     async with example("lint", level) as running:
-        await gtk_client(port=await running.port(), channels=["display"])
+        await start(port=await running.port(), channels=["display"])
         lines = [await running.line() for _ in range(found + 1)]
         assert lines[-1] == f"{found} findings"
         await running.ends()
 
 
-async def test_migration(gtk_client: StartClient) -> None:
+async def test_migration(start: StartClient) -> None:
     async with example("migration", "0.1") as running:
-        client = await gtk_client(port=await running.port())
+        client = await start(port=await running.port())
         await client.ready()
         assert await running.line() == "semi-seamless, to a server like 0.8.3"
         assert await running.line() == "semi-seamless, to a server like 0.15.1"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .clients import GtkClient, spicy_screenshot
+from .clients import WARNINGS_OF_A_LOST_SERVER, GtkClient, spicy_screenshot
 from .conftest import PASSWORD
 from .emulator import StartClient, StartViewer
 from .picture import Picture
@@ -21,12 +21,6 @@ from .screen import RemoteViewer
 from .waiting import PATIENCE, eventually
 
 CONNECTION_FAILED = 20
-
-#: What spice-gtk prints when it is saying something as the server ends, or has not linked all its channels.
-WARNINGS_OF_A_LOST_SERVER = (
-    "GSpice-WARNING: Error (sending|receiving) data: .*",
-    "GSpice-WARNING: incomplete .*",
-)
 
 #: More than remote-viewer's own window has, in which there is no desktop yet.
 COLOURS_OF_THE_DESKTOP = 150

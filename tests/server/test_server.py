@@ -31,6 +31,7 @@ from spiceemu.protocol.errors import (
     PermissionDenied,
     WrongState,
 )
+from spiceemu.protocol.link_client import ClientLink
 from spiceemu.server import SpiceServer
 
 from .probe import PATIENCE, Probe, ProbeChannel, serving
@@ -163,6 +164,21 @@ async def test_closing_frees_the_port_and_says_goodbye_to_clients() -> None:
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             again.bind((server.host, server.port))
             again.listen()
+
+
+async def test_a_client_that_still_talks_when_the_server_closes_is_not_reset() -> None:
+    async with serving() as server:
+        with socket.create_connection((server.host, server.port)) as client:
+            client.settimeout(PATIENCE)
+            client.send(ClientLink(MAIN).data_to_send())
+            assert await asyncio.to_thread(client.recv, 1024)
+            closing = asyncio.create_task(server.close())
+            while await asyncio.to_thread(client.recv, 1024):
+                pass
+            for _ in range(3):
+                client.send(b"and then")  # raises if the server's socket is gone
+            assert not closing.done()
+        await closing
 
 
 async def test_a_port_in_use_is_named() -> None:
