@@ -12,6 +12,10 @@ import stat
 
 from spiceemu.protocol.errors import AddressUnavailable, InvalidValue
 
+TYPE_CHECKING = False  # not from ``typing``: importing it would delay the moment the server listens
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 BACKLOG = 128
 """Connections that may wait to be accepted; a client opens up to a dozen at once."""
 
@@ -34,6 +38,42 @@ def check_port(port: int) -> int:
     if not 0 <= port <= MAX_PORT:
         raise InvalidValue(f"port {port} is not within 0 and {MAX_PORT}")
     return port
+
+
+def listen(
+    host: str, *, port: int | None, tls_port: int | None, unix_path: str | None, given: Sequence[socket.socket] = ()
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Listen at every place that is asked for: the plain sockets, and those for TLS.
+
+    :param port: plain port of ``host``, 0 for any free one, None for none; ``given`` sockets stand in for it.
+    :raises AddressUnavailable: at one of them it cannot be; none is left open.
+    """
+    plain, secure = list(given), []
+    try:
+        if not given and port is not None:
+            plain += listen_tcp(host, port)
+        if tls_port is not None:
+            secure = listen_tcp(host, tls_port)
+        if unix_path is not None:
+            plain.append(listen_unix(unix_path))
+    except BaseException:
+        close_all(plain + secure)
+        raise
+    return plain, secure
+
+
+def port_of(sockets: Sequence[socket.socket]) -> int | None:
+    """The port that these listen on; None for unix sockets alone, or none at all."""
+    for each in sockets:
+        if each.family != AF_UNIX:
+            return int(each.getsockname()[1])
+    return None
+
+
+def path_of(sockets: Sequence[socket.socket]) -> str | None:
+    """The path of the last unix socket among these; None without any that has one."""
+    paths = [each.getsockname() for each in sockets if each.family == AF_UNIX]
+    return next((path for path in reversed(paths) if isinstance(path, str) and path), None)
 
 
 def listen_tcp(host: str, port: int) -> list[socket.socket]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -22,7 +21,8 @@ from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
 from spiceemu.protocol.level import CURRENT, Level, changed, level_of
-from spiceemu.protocol.ticket import Password, system_random
+from spiceemu.protocol.ticket import Password
+from spiceemu.roster import Roster
 
 if TYPE_CHECKING:
     import socket
@@ -54,9 +54,6 @@ TICK = 0.5
 
 MAX_UNLINKED = 1024
 """Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
-
-MAX_ARRIVALS = 100
-"""Clients that nobody has waited for yet and are remembered, gone or not; beyond that the oldest are forgotten."""
 
 COMPRESSIONS = ("auto", "lz", "off")
 
@@ -133,8 +130,6 @@ class SpiceServer:
         self.unix_path = unix_path
         self.shared = shared
         self.title = title
-        self.clients: list[Client] = []
-        """The clients connected now, oldest first."""
         self._uuid = uuid
         self._tls = tls
         self._compression = compression
@@ -144,14 +139,12 @@ class SpiceServer:
         self._sockets = list(sockets)
         self._servers: list[asyncio.Server] = []
         self._guest: Guest | None = None
-        self._members: dict[int, Member] = {}
+        self._roster = Roster()
         self._move: Move | None = None
         self._awaits_guest = False
         self._carried: dict[int, Mapping[str, Any]] = {}
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
-        self._arrivals: deque[Member] = deque(maxlen=MAX_ARRIVALS)
-        self._news = asyncio.Event()  # of arrivals
         self._ticker: asyncio.TimerHandle | None = None
         self._password_lifetime = password_lifetime
         level = CURRENT if compat is None else level_of(compat)
@@ -160,11 +153,11 @@ class SpiceServer:
             displays=len(self._sizes),
             sound=sound,
             password=Password(password),
-            has_session=self._members.__contains__,
-            has_channel=self._has_channel,
+            has_session=self._roster.__contains__,
+            has_channel=self._roster.has_channel,
             tls_channels=tls_channels,
             plain_channels=plain_channels,
-            is_parked=self._is_parked,
+            is_parked=self._roster.is_parked,
         )
 
     # What it behaves like
@@ -196,7 +189,7 @@ class SpiceServer:
         self._set_level(Level(mask))
 
     def _set_level(self, level: Level) -> None:
-        if self._members:
+        if self._roster:
             raise WrongState(f"level {self.level.name} stays while a client is connected")
         for connection in list(self._unlinked):  # they may have been told of the old one
             connection.close("the server's compat level changes")
@@ -246,21 +239,11 @@ class SpiceServer:
         loop = asyncio.get_running_loop()
         if self._password_lifetime is not None:
             self._policy.password.expires_at = loop.time() + self._password_lifetime
-        plain = list(self._sockets)
-        secure: list[socket.socket] = []
-        try:
-            if not plain and self.port is not None:
-                plain = listeners.listen_tcp(self.host, self.port)
-            if plain and plain[0].family != listeners.AF_UNIX:
-                self.port = plain[0].getsockname()[1]
-            if self.tls_port is not None:
-                secure = listeners.listen_tcp(self.host, self.tls_port)
-                self.tls_port = secure[0].getsockname()[1]
-            if self.unix_path is not None:
-                plain.append(listeners.listen_unix(self.unix_path))
-        except BaseException:
-            listeners.close_all(plain + secure)
-            raise
+        plain, secure = listeners.listen(
+            self.host, port=self.port, tls_port=self.tls_port, unix_path=self.unix_path, given=self._sockets
+        )
+        self.port, self.tls_port = listeners.port_of(plain), listeners.port_of(secure)
+        self.unix_path = self.unix_path or listeners.path_of(plain)
         self._sockets = plain + secure
         for each in plain:
             self._servers.append(await loop.create_server(partial(Connection, self), sock=each))
@@ -304,6 +287,11 @@ class SpiceServer:
 
     # Clients
 
+    @property
+    def clients(self) -> Sequence[Client]:
+        """The clients connected now, oldest first."""
+        return self._roster.clients
+
     async def wait_client(self, timeout: float | None = 30.0, *, ready: bool = True) -> Client:
         """Wait for the next client that no earlier call returned.
 
@@ -314,21 +302,13 @@ class SpiceServer:
         """
         try:
             async with asyncio.timeout(timeout):
-                while True:
-                    for member in self._arrivals:
-                        if not ready or (member.ready and member.client.connected):
-                            self._arrivals.remove(member)
-                            return member.client
-                    self._news.clear()
-                    await self._news.wait()
+                return await self._roster.next_client(ready=ready)
         except TimeoutError:
             raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s") from None
 
     async def until_client(self) -> None:
         """Wait until some client's first display channel is ready; :meth:`wait_client` returns it all the same."""
-        while not any(member.ready for member in self._members.values()):
-            self._news.clear()
-            await self._news.wait()
+        await self._roster.until_ready()
 
     def set_password(self, password: str | bytes | None, lifetime: float | None = None) -> None:
         """Change the password for the links that come; ``lifetime`` is in seconds from now.
@@ -343,7 +323,7 @@ class SpiceServer:
     @property
     def members(self) -> Iterable[Member]:
         """The clients connected now, with their sessions."""
-        return self._members.values()
+        return self._roster
 
     async def migrate_to(
         self,
@@ -429,16 +409,16 @@ class SpiceServer:
         guest, sessions = state.fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions)}
         give(self.guest, guest.value)
-        for session_id, member in self._members.items():
-            if session_id in carried:
-                member.session.carry(carried.pop(session_id))
+        for member in self._roster:
+            if member.session.id in carried:
+                member.session.carry(carried.pop(member.session.id))
         self._carried = carried
         self.let_go()
 
     def let_go(self) -> None:
         """Hold clients back no longer."""
         self._awaits_guest = False
-        for member in list(self._members.values()):
+        for member in self._roster:
             member.let_go()
 
     # For connections
@@ -453,12 +433,12 @@ class SpiceServer:
         self._unlinked.discard(connection)
         session_id = linked.request.connection_id
         if linked.request.channel_type == ChannelType.MAIN:
-            for member in list(self._members.values()):
+            for member in self._roster:
                 if not self.shared or member.session.id == session_id:
                     member.disconnect("replaced by another client")
             member = self._begin(session_id, now)
         else:
-            member = self._members[session_id]
+            member = self._roster[session_id]
         return member.attach(connection, linked, now)
 
     def connection_began(self, connection: Connection) -> None:
@@ -479,15 +459,14 @@ class SpiceServer:
     def _begin(self, session_id: int, now: float) -> Member:
         """Begin a session; one that has an id already comes from another server."""
         # Here, because the first link is answered while these are not needed yet.
-        from spiceemu.member import Member
         from spiceemu.migration import Arrival
         from spiceemu.session import Session
 
         arrival = None
         if session_id or self._awaits_guest:
             arrival = Arrival(held=self._awaits_guest, followed=not session_id, now=now)
-        while session_id == 0 or session_id in self._members:
-            session_id = system_random(32)
+        if session_id == 0 or session_id in self._roster:
+            session_id = self._roster.free_id()
         session = Session(
             self.guest,
             session_id=session_id,
@@ -497,32 +476,17 @@ class SpiceServer:
             level=self.level,
             strict=self._strict,
             arrival=arrival,
-            alone=lambda: len(self._members) == 1,
+            alone=lambda: len(self._roster) == 1,
         )
         if session_id in self._carried:
             session.carry(self._carried.pop(session_id))
-        member = self._members[session_id] = Member(session, news=self._news.set, forget=self._forget)
-        self.clients.append(member.client)
-        self._arrivals.append(member)
-        self._news.set()
-        return member
-
-    def _forget(self, member: Member) -> None:
-        del self._members[member.session.id]
-        self.clients.remove(member.client)
-
-    def _is_parked(self, session_id: int) -> bool:
-        member = self._members.get(session_id)
-        return member is not None and member.session.is_arriving
-
-    def _has_channel(self, session_id: int, channel_type: int, channel_id: int) -> bool:
-        return self._members[session_id].session.find(channel_type, channel_id) is not None
+        return self._roster.enter(session)
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         for connection in list(self._open):
             connection.check_time(loop.time())
-        for member in list(self._members.values()):
+        for member in self._roster:
             member.check_time(loop.time())
         self._ticker = loop.call_later(TICK, self._tick)
 

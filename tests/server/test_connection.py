@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from spiceemu import connection as connection_module, server as server_module
+from spiceemu import connection as connection_module, roster, server as server_module
 from spiceemu.channels import display as display_module
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.events import ChannelClosed, Disconnected, Event, Violation
@@ -81,7 +81,7 @@ async def gone(server: SpiceServer) -> None:
     """Wait until the server has forgotten every connection."""
     await until(lambda: not server._open)
     assert not server._unlinked
-    assert not server._members
+    assert not server.clients
 
 
 # Links that stall or are no links
@@ -498,12 +498,12 @@ async def test_many_that_come_and_go_leave_nothing() -> None:
 
         for number in range(20):
             await visit(number)
-        server._arrivals.clear()
+        server._roster._arrivals.clear()
         before, tasks = await objects(), len(asyncio.all_tasks())
         for start in range(0, 180, 10):
             await asyncio.gather(*(visit(start + number) for number in range(10)))
-        assert len(server._arrivals) <= server_module.MAX_ARRIVALS
-        server._arrivals.clear()
+        assert len(server._roster._arrivals) <= roster.MAX_ARRIVALS
+        server._roster._arrivals.clear()
         assert server.clients == []
         assert await objects() - before < 1000
         assert len(asyncio.all_tasks()) == tasks

@@ -181,6 +181,11 @@ async def test_a_client_that_still_talks_when_the_server_closes_is_not_reset() -
         await closing
 
 
+async def test_the_address_of_a_unix_socket_that_was_given(tmp_path: Path) -> None:
+    async with SpiceServer(sockets=[listeners.listen_unix(str(tmp_path / "guest"))]) as server:
+        assert (server.port, server.uri) == (None, f"spice+unix://{tmp_path}/guest")
+
+
 async def test_a_port_in_use_is_named() -> None:
     async with serving() as server:
         other = SpiceServer(port=server.port)

@@ -1,0 +1,95 @@
+"""The clients of a server: who is there, who came, and who was not waited for yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from spiceemu.protocol.ticket import system_random
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spiceemu.client import Client
+    from spiceemu.member import Member
+    from spiceemu.session import Session
+
+MAX_ARRIVALS = 100
+"""Clients that nobody has waited for yet and are remembered, gone or not; beyond that the oldest are forgotten."""
+
+
+class Roster:
+    """The members of a server by their session's id.
+
+    :ivar clients: what the test sees of them, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.clients: list[Client] = []
+        self._members: dict[int, Member] = {}
+        self._arrivals: deque[Member] = deque(maxlen=MAX_ARRIVALS)
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Member]:
+        """The members now; they may go while this is iterated."""
+        return iter(list(self._members.values()))
+
+    def __contains__(self, session_id: int) -> bool:
+        return session_id in self._members
+
+    def __getitem__(self, session_id: int) -> Member:
+        return self._members[session_id]
+
+    def free_id(self) -> int:
+        """An id for a new session, which cannot be guessed."""
+        while (session_id := system_random(32)) == 0 or session_id in self._members:
+            pass
+        return session_id
+
+    def enter(self, session: Session) -> Member:
+        """Add a client by its session; it leaves by itself when it ends."""
+        from spiceemu.member import Member  # here: the first link is answered while this is not needed yet
+
+        member = self._members[session.id] = Member(session, news=self._news.set, forget=self._forget)
+        self.clients.append(member.client)
+        self._arrivals.append(member)
+        self._news.set()
+        return member
+
+    def _forget(self, member: Member) -> None:
+        del self._members[member.session.id]
+        self.clients.remove(member.client)
+
+    # For the link's policy
+
+    def is_parked(self, session_id: int) -> bool:
+        """Whether a session is known whose client has not begun here."""
+        return session_id in self._members and self._members[session_id].session.is_arriving
+
+    def has_channel(self, session_id: int, channel_type: int, channel_id: int) -> bool:
+        """Whether a session has linked this channel already."""
+        return self._members[session_id].session.find(channel_type, channel_id) is not None
+
+    # For the test
+
+    async def next_client(self, *, ready: bool) -> Client:
+        """Wait for the next client that no earlier call returned; see :meth:`SpiceServer.wait_client`."""
+        while True:
+            for member in self._arrivals:
+                if not ready or (member.ready and member.client.connected):
+                    self._arrivals.remove(member)
+                    return member.client
+            await self._changed()
+
+    async def until_ready(self) -> None:
+        """Wait until the first display channel of some client is ready."""
+        while not any(member.ready for member in self._members.values()):
+            await self._changed()
+
+    async def _changed(self) -> None:
+        self._news.clear()
+        await self._news.wait()
