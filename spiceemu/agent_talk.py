@@ -92,11 +92,12 @@ class AgentTalk:
             return ()  # a later client's; agents ignore what they do not know
         agent.receive(message)
         news, self._news = self._news, []
-        return (events.AgentMessage(message), *news)
+        return (events.AgentMessage(message, len(received.message.data)), *news)
 
     def _send(self, message: AgentMessage) -> None:
-        assert self._guest.agent is not None
-        self._session.main.send_agent(message, self._guest.agent.layout)
+        main = self._session.find_main()
+        if main is not None and self._guest.agent is not None:  # a client on its way to another server has left it
+            main.send_agent(message, self._guest.agent.layout)
 
     def _on_agent(self, event: guest_agent.AgentEvent) -> None:
         if not self.is_held:

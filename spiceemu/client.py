@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
-from spiceemu.channels.events import ChannelClosed, Disconnected, Event, Synced
+from spiceemu.channels.events import ChannelClosed, ClientArrived, Disconnected, DisplayReady, Event, Synced
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import ExpectationFailed, WrongState
+from spiceemu.protocol.enums import MouseMode
+from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
 
 if TYPE_CHECKING:
+    from spiceemu.event_log import EventLog
     from spiceemu.protocol.message import Message
     from spiceemu.session import Session
-
-MAX_EVENTS = 100_000
-"""Events kept for a test to look at; beyond that the oldest are dropped and counted in ``dropped_events``."""
 
 NEAR_MISSES = 10
 """Events that a failed expectation shows."""
@@ -30,15 +29,12 @@ class Client:
     """A client of the server: what it did, and what can be done to it.
 
     :ivar session_id: the id that ties its channels together.
-    :ivar events: everything it did so far, oldest first, at most ``MAX_EVENTS``.
     """
 
-    def __init__(self, session: Session, disconnect: Callable[[str], None]) -> None:
+    def __init__(self, session: Session, disconnect: Callable[[str], None], log: EventLog) -> None:
         self.session = session
         self.session_id = session.id
-        self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
-        self.dropped_events = 0
-        self._unread: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self.log = log
         self._news = asyncio.Event()
         self._step = asyncio.Event()
         self._awaited: dict[int, set[tuple[ChannelType, int]]] = {}
@@ -54,6 +50,16 @@ class Client:
         """Whether the client is still there."""
         return not self._ended.is_set()
 
+    @property
+    def events(self) -> deque[Event]:
+        """Everything it did so far, oldest first, within the limits of :mod:`spiceemu.event_log`."""
+        return self.log.events
+
+    @property
+    def dropped_events(self) -> int:
+        """How many of the oldest events went over these limits."""
+        return self.log.dropped
+
     def post(self, event: Event) -> None:
         """Add an event; the server calls this."""
         if isinstance(event, Synced):
@@ -62,13 +68,10 @@ class Client:
                     waiting.discard((event.channel_type, event.channel_id))
             self._step.set()
             return
-        if len(self.events) == MAX_EVENTS:
-            self.dropped_events += 1
-        self.events.append(event)
-        self._unread.append(event)
+        self.log.add(event)
         if isinstance(event, Disconnected):
             self._ended.set()
-        if isinstance(event, Disconnected | ChannelClosed):
+        if type(event) in _STEPS:
             self._step.set()
         self._news.set()
 
@@ -77,12 +80,12 @@ class Client:
 
         :raises WrongState: the client is gone and all its events were read.
         """
-        while not self._unread:
+        while (event := self.log.take()) is None:
             if self._ended.is_set():
                 raise WrongState(f"{self!r}: no more events")
             self._news.clear()
             await self._news.wait()
-        return self._unread.popleft()
+        return event
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while True:
@@ -93,17 +96,17 @@ class Client:
             yield event
 
     @overload
-    async def expect(self, wanted: type[EventType], timeout: float = 5.0) -> EventType: ...
+    async def expect(self, wanted: type[EventType], timeout: float | None = 5.0) -> EventType: ...
     @overload
-    async def expect(self, wanted: EventType, timeout: float = 5.0) -> EventType: ...
+    async def expect(self, wanted: EventType, timeout: float | None = 5.0) -> EventType: ...
     @overload
-    async def expect(self, wanted: Callable[[Event], bool], timeout: float = 5.0) -> Event: ...
-    async def expect(self, wanted: Wanted, timeout: float = 5.0) -> Event:
+    async def expect(self, wanted: Callable[[Event], bool], timeout: float | None = 5.0) -> Event: ...
+    async def expect(self, wanted: Wanted, timeout: float | None = 5.0) -> Event:
         """Wait for an event: one equal to ``wanted``, of that class, or for which it is true.
 
         Events before it are passed over, so several calls check an order.
 
-        :param timeout: seconds.
+        :param timeout: seconds; None waits for ever.
         :raises ExpectationFailed: it did not come; the text shows what came instead, events of its kind at the end.
         """
         kind = wanted if isinstance(wanted, type) else type(wanted)
@@ -124,25 +127,32 @@ class Client:
             text = f"{_describe(wanted)} did not come {how}; {passed} events were passed over, among them:{shown}"
             raise ExpectationFailed(text) from None
 
-    async def synced(self, timeout: float = 10.0) -> None:
+    async def synced(self, timeout: float | None = 10.0) -> None:
         """Wait until everything drawn so far has reached the client and was handled there.
 
-        Every display and cursor channel is sent a PING behind all that is queued; this waits for the answers.
+        Every display and cursor channel is sent a PING behind all that is queued; this waits for the answers. Of a
+        client that has only begun it waits for a display channel first.
 
-        :raises ExpectationFailed: a channel did not answer in time, or was closed before it did.
+        :param timeout: seconds; None waits for ever.
+        :raises ExpectationFailed: a channel did not answer in time, or was closed before it did; or there is none.
         """
-        if not self.connected:
-            raise ExpectationFailed(f"{self!r}: it left before it was in step")
         mark = next(self._marks)
-        channels = self.session.mark(mark, asyncio.get_running_loop().time())
-        self._awaited[mark] = waiting = {(channel.type, channel.id) for channel in channels}
+        self._awaited[mark] = waiting = set()
         try:
             async with asyncio.timeout(timeout):
+                while self.connected and not self.session.shows_something:
+                    self._step.clear()
+                    await self._step.wait()
+                if not self.connected:
+                    raise ExpectationFailed(f"{self!r}: it left before it was in step")
+                channels = self.session.mark(mark, asyncio.get_running_loop().time())
+                waiting |= {(channel.type, channel.id) for channel in channels}
                 while waiting and waiting <= self.session.channels.keys():
                     self._step.clear()
                     await self._step.wait()
         except TimeoutError:
-            raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s on {_names(waiting)}") from None
+            where = f"on {_names(waiting)}" if waiting else "as it has no display channel ready"
+            raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s {where}") from None
         finally:
             del self._awaited[mark]
         if waiting:
@@ -169,7 +179,12 @@ class Client:
         self.session.main.notify(text, asyncio.get_running_loop().time())
 
     def set_mouse_mode(self, mode: int) -> None:
-        """Decide who moves the pointer (``MouseMode``), whatever the client asked for."""
+        """Decide who moves the pointer (``MouseMode``), whatever the client asked for.
+
+        :raises InvalidValue: it is neither of the two.
+        """
+        if mode not in (MouseMode.SERVER, MouseMode.CLIENT):
+            raise InvalidValue(f"mouse mode {mode!r} is neither 1 (SERVER) nor 2 (CLIENT)")
         self.session.set_mouse_mode(mode)
 
     def set_multi_media_time(self, milliseconds: int) -> None:
@@ -188,9 +203,10 @@ class Client:
         """Close all the client's connections."""
         self._disconnect(reason)
 
-    async def wait_disconnected(self, timeout: float = 5.0) -> None:
+    async def wait_disconnected(self, timeout: float | None = 5.0) -> None:
         """Wait until the client is gone.
 
+        :param timeout: seconds; None waits for ever.
         :raises ExpectationFailed: it is still there.
         """
         try:
@@ -198,6 +214,10 @@ class Client:
                 await self._ended.wait()
         except TimeoutError:
             raise ExpectationFailed(f"{self!r}: still connected after {timeout:g} s") from None
+
+
+_STEPS = frozenset({Disconnected, ChannelClosed, DisplayReady, ClientArrived})
+"""What decides whether a client can be in step."""
 
 
 def _matches(wanted: Wanted, event: Event) -> bool:

@@ -26,7 +26,7 @@ async def run_demo(server: SpiceServer) -> None:
         while True:
             now = datetime.now().astimezone()
             desktop.tick(now)
-            desktop.show_clients(tuple(map(client_info, server.clients)))
+            desktop.show_clients(tuple(client_info(each) for each in server.clients if each.session.channels))
             await asyncio.sleep(1 - now.microsecond / 1_000_000)
     finally:
         desktop.close()
@@ -37,7 +37,7 @@ def client_info(client: Client) -> ClientInfo:
     session = client.session
     mode = "client" if session.mouse_mode == MouseMode.CLIENT else "server"
     channels = sorted(session.channels.values(), key=lambda channel: (channel.type, channel.id))
-    linked = session.main.linked
+    linked = channels[0].linked  # of main, unless the client has closed that on its way to another server
     facts = (
         f"SPICE {linked.request.major}.{linked.request.minor}",
         "mini header" if linked.mini_header else "full header",

@@ -21,6 +21,12 @@ BACKLOG = 128
 
 MAX_PORT = 65535
 
+MAX_CONNECTIONS = 1 << 16
+"""Most connections of a server at a time, if the system allows that many files."""
+
+OTHER_FILES = 64
+"""Files of a process that are no connections, about."""
+
 NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """What binding says of an address that this machine has not."""
 
@@ -38,6 +44,18 @@ def check_port(port: int) -> int:
     if not 0 <= port <= MAX_PORT:
         raise InvalidValue(f"port {port} is not within 0 and {MAX_PORT}")
     return port
+
+
+def most_connections() -> int:
+    """How many connections a server may have at a time: fewer than files, for without any nobody can be accepted."""
+    try:
+        import resource
+    except ImportError:  # Windows, where sockets are no files
+        return MAX_CONNECTIONS
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(min(allowed - OTHER_FILES, MAX_CONNECTIONS), 1)
 
 
 def listen(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from spiceemu.channels.channel import Channel
     from spiceemu.connection import Connection
+    from spiceemu.event_log import EventLog
     from spiceemu.protocol.errors import RemoteError
     from spiceemu.protocol.link import Linked
     from spiceemu.session import Session
@@ -33,17 +34,20 @@ class Member:
     """A client of the server with its session and connections.
 
     :param session: the sans-IO side.
+    :param events: where what the client did is kept.
     :param news: called when the client has become ready.
     :param forget: called when the client is gone.
     """
 
-    def __init__(self, session: Session, *, news: Callable[[], None], forget: Callable[[Member], None]) -> None:
+    def __init__(
+        self, session: Session, *, events: EventLog, news: Callable[[], None], forget: Callable[[Member], None]
+    ) -> None:
         self.session = session
         self.connections: list[Connection] = []
         self.ready = False
         """Whether a display channel has been ready."""
         self.label = f"{session.id:08x}"
-        self.client = Client(session, self.disconnect)
+        self.client = Client(session, self.disconnect, events)
         self.log = ConnectionLogger(log, {"session": self.label})
         self.changed = asyncio.Event()
         """Set whenever the client said something or a channel of it ended, for who waits for a state of it."""

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from spiceemu.event_log import EventLog
+from spiceemu.protocol.errors import WrongState
 from spiceemu.protocol.ticket import system_random
 
 if TYPE_CHECKING:
@@ -18,18 +20,24 @@ if TYPE_CHECKING:
 MAX_ARRIVALS = 100
 """Clients that nobody has waited for yet and are remembered, gone or not; beyond that the oldest are forgotten."""
 
+MAX_GONE_BYTES = 1 << 26
+"""Most bytes that the events of those take that are gone, about; beyond that the oldest are forgotten."""
+
 
 class Roster:
     """The members of a server by their session's id.
 
+    :param max_events: how many events of each client are kept.
     :ivar clients: what the test sees of them, oldest first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_events: int) -> None:
+        self._max_events = max_events
         self.clients: list[Client] = []
         self._members: dict[int, Member] = {}
         self._arrivals: deque[Member] = deque(maxlen=MAX_ARRIVALS)
         self._news = asyncio.Event()
+        self._open = False
 
     def __len__(self) -> int:
         return len(self._members)
@@ -54,7 +62,9 @@ class Roster:
         """Add a client by its session; it leaves by itself when it ends."""
         from spiceemu.member import Member  # here: the first link is answered while this is not needed yet
 
-        member = self._members[session.id] = Member(session, news=self._news.set, forget=self._forget)
+        member = self._members[session.id] = Member(
+            session, events=EventLog(self._max_events), news=self._news.set, forget=self._forget
+        )
         self.clients.append(member.client)
         self._arrivals.append(member)
         self._news.set()
@@ -63,6 +73,13 @@ class Roster:
     def _forget(self, member: Member) -> None:
         del self._members[member.session.id]
         self.clients.remove(member.client)
+        gone = [each for each in self._arrivals if each.ended]
+        cost = sum(each.client.log.cost for each in gone)
+        for each in gone:
+            if cost <= MAX_GONE_BYTES:
+                break
+            self._arrivals.remove(each)
+            cost -= each.client.log.cost
 
     # For the link's policy
 
@@ -76,8 +93,20 @@ class Roster:
 
     # For the test
 
+    def close(self) -> None:
+        """Nobody comes any more; who waits is told so."""
+        self._open = False
+        self._news.set()
+
+    def reopen(self) -> None:
+        """Clients may come from now on."""
+        self._open = True
+
     async def next_client(self, *, ready: bool) -> Client:
-        """Wait for the next client that no earlier call returned; see :meth:`SpiceServer.wait_client`."""
+        """Wait for the next client that no earlier call returned; see :meth:`SpiceServer.wait_client`.
+
+        :raises WrongState: no client can come.
+        """
         while True:
             for member in self._arrivals:
                 if not ready or (member.ready and member.client.connected):
@@ -91,5 +120,7 @@ class Roster:
             await self._changed()
 
     async def _changed(self) -> None:
+        if not self._open:
+            raise WrongState("no client comes to a server that does not listen")
         self._news.clear()
         await self._news.wait()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from spiceemu import listeners
 from spiceemu.connection import FAREWELL_TIMEOUT, Connection
+from spiceemu.event_log import MAX_EVENTS
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
@@ -48,6 +49,8 @@ MAX_DISPLAYS = 256
 
 MAX_TITLE = 1 << 16
 """Longest name of a guest in bytes of UTF-8."""
+
+UUID_SIZE = 16
 
 TICK = 0.5
 """Seconds between looks at the channels' deadlines."""
@@ -86,6 +89,7 @@ class SpiceServer:
     :param features: changes to the features of that level, such as ``+SURFACES,-MULTIMONITOR``.
     :param strict: whether a client's message that the level does not know ends its connection; else the client's
         :class:`~spiceemu.channels.events.Violation` is all that comes of it.
+    :param max_events: how many events of each client are kept, the newest; 0 where nobody looks at them.
     :raises InvalidValue: for options that contradict each other.
     """
 
@@ -113,6 +117,7 @@ class SpiceServer:
         compat: str | int | None = None,
         features: str = "",
         strict: bool = True,
+        max_events: int = MAX_EVENTS,
     ) -> None:
         if tls_port is not None and tls is None:
             raise InvalidValue("tls_port needs tls=, an SSL context; spiceemu.tls.server_context makes one")
@@ -121,6 +126,7 @@ class SpiceServer:
         if compression not in COMPRESSIONS:
             raise InvalidValue(f"no compression is called {compression!r}; there are {', '.join(COMPRESSIONS)}")
         _check_displays(displays)
+        _check_name(title, uuid)
         self.host = host
         self.port = port
         """The plain port; the real one once the server listens."""
@@ -138,13 +144,16 @@ class SpiceServer:
         self._strict = strict
         self._sockets = list(sockets)
         self._servers: list[asyncio.Server] = []
+        self._is_starting = False
         self._guest: Guest | None = None
-        self._roster = Roster()
+        self._roster = Roster(max_events)
         self._move: Move | None = None
         self._awaits_guest = False
         self._carried: dict[int, Mapping[str, Any]] = {}
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
+        self._most_open = listeners.most_connections()
+        self._most_unlinked = min(MAX_UNLINKED, self._most_open // 2)
         self._ticker: asyncio.TimerHandle | None = None
         self._password_lifetime = password_lifetime
         level = CURRENT if compat is None else level_of(compat)
@@ -234,8 +243,18 @@ class SpiceServer:
         :raises AddressUnavailable: a port is in use or an address is not this machine's.
         :raises WrongState: the server listens already.
         """
-        if self._servers:
+        if self._servers or self._is_starting:
             raise WrongState("the server is started already")
+        self._is_starting = True
+        try:
+            await self._listen()
+        finally:
+            self._is_starting = False
+        self._roster.reopen()
+        self._warn_if_open()
+        self._tick()
+
+    async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         if self._password_lifetime is not None:
             self._policy.password.expires_at = loop.time() + self._password_lifetime
@@ -249,8 +268,6 @@ class SpiceServer:
             self._servers.append(await loop.create_server(partial(Connection, self), sock=each))
         for each in secure:
             self._servers.append(await loop.create_server(partial(Connection, self, tls=self._tls), sock=each))
-        self._warn_if_open()
-        self._tick()
 
     def _warn_if_open(self) -> None:
         beyond = (self.port is not None or self.tls_port is not None) and not listeners.is_loopback(self.host)
@@ -263,6 +280,7 @@ class SpiceServer:
         Clients see the end of what they are sent, and have ``FAREWELL_TIMEOUT`` to close as well.
         """
         servers, self._servers = self._servers, []
+        self._roster.close()
         listeners.remove_files(self._sockets)  # before asyncio closes them
         for each in servers:
             each.close()
@@ -299,6 +317,7 @@ class SpiceServer:
         :param ready: wait for one whose first display channel is ready, and that is still there. Else its main channel
             is enough, and a client that has left by now can be looked at as well.
         :raises ExpectationFailed: none came in time.
+        :raises WrongState: the server does not listen, or has closed meanwhile.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -307,7 +326,10 @@ class SpiceServer:
             raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s") from None
 
     async def until_client(self) -> None:
-        """Wait until some client's first display channel is ready; :meth:`wait_client` returns it all the same."""
+        """Wait until some client's first display channel is ready; :meth:`wait_client` returns it all the same.
+
+        :raises WrongState: the server does not listen, or has closed meanwhile.
+        """
         await self._roster.until_ready()
 
     def set_password(self, password: str | bytes | None, lifetime: float | None = None) -> None:
@@ -442,12 +464,14 @@ class SpiceServer:
         return member.attach(connection, linked, now)
 
     def connection_began(self, connection: Connection) -> None:
-        """Count a connection, or close it because the links of too many are not done."""
+        """Count a connection, or close it because there are too many, or the links of too many are not done."""
         self._open.add(connection)
         if not self._servers:
             connection.close("the server closes")  # accepted in its last moment
-        elif len(self._unlinked) >= MAX_UNLINKED:
-            connection.close(f"the links of {MAX_UNLINKED} others are not done")
+        elif len(self._unlinked) >= self._most_unlinked:
+            connection.close(f"the links of {self._most_unlinked} others are not done")
+        elif len(self._open) > self._most_open:
+            connection.close(f"there are {self._most_open} others, as many as this process may have files open for")
         else:
             self._unlinked.add(connection)
 
@@ -491,11 +515,23 @@ class SpiceServer:
         self._ticker = loop.call_later(TICK, self._tick)
 
 
+def _check_name(title: str, uuid: UUID | None) -> None:
+    """Refuse what clients could not be told."""
+    try:
+        size = len(title.encode())
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidValue(f"a title is text that UTF-8 can hold, not {title!r}") from None
+    if size > MAX_TITLE:
+        raise InvalidValue(f"the title takes {size} bytes, the limit is {MAX_TITLE} (MAX_TITLE)")
+    if uuid is not None and len(getattr(uuid, "bytes", b"")) != UUID_SIZE:
+        raise InvalidValue(f"a guest's uuid is a uuid.UUID, not {uuid!r}")
+
+
 def _check_displays(sizes: Sequence[tuple[int, int]]) -> None:
     """Refuse displays that the guest could not have; it is only made when it is needed."""
     if not 1 <= len(sizes) <= MAX_DISPLAYS:
         raise InvalidValue(f"a server has 1 to {MAX_DISPLAYS} displays, not {len(sizes)}")
-    if any(size != DEFAULT_SIZE for size in sizes):
+    if any(tuple(size) != DEFAULT_SIZE for size in sizes):
         from spiceemu.guest.surface import check_size
 
         for width, height in sizes:

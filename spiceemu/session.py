@@ -105,6 +105,12 @@ class Session:
         assert isinstance(found, MainChannel)
         return found
 
+    def find_main(self) -> MainChannel | None:
+        """The main channel, unless a client that leaves for another server has closed it before the others."""
+        found = self.channels.get((ChannelType.MAIN, 0))
+        assert found is None or isinstance(found, MainChannel)
+        return found
+
     def channel(self, kind: ChannelType, number: int = 0) -> Channel:
         """A channel by type and id.
 
@@ -133,6 +139,11 @@ class Session:
     def multi_media_time(self, now: float) -> int:
         """The session's multimedia clock in milliseconds."""
         return int((now - self._began) * 1000) & 0xFFFFFFFF
+
+    @property
+    def shows_something(self) -> bool:
+        """Whether a display channel is ready."""
+        return any(isinstance(channel, DisplayChannel) and channel.ready for channel in self.channels.values())
 
     def mark(self, mark: int, now: float) -> list[Channel]:
         """Let every display and cursor channel report when its client is in step; the channels that will."""
@@ -196,8 +207,8 @@ class Session:
                 origin = partial(self._origin, number)
                 return CursorChannel(linked, wake, shown=self.guest.cursor, mouse_mode=self.mouse_mode, origin=origin)
             case ChannelType.INPUTS:
-                if not linked.request.secure:
-                    self.main.notify("keyboard channel is insecure", now)
+                if not linked.request.secure and (main := self.find_main()):
+                    main.notify("keyboard channel is insecure", now)
                 return InputsChannel(linked, wake, locks=self.guest.keyboard.locks)
             case ChannelType.PLAYBACK:
                 return PlaybackChannel(linked, wake, multi_media_time=self.multi_media_time(now))
@@ -304,12 +315,12 @@ class Session:
     def state(self, now: float) -> dict[str, Any]:
         """What a target of our own should know of a client that comes seamlessly, beyond MIGRATE_DATA."""
         displays = {str(each.id): each.state() for each in self.channels.values() if isinstance(each, DisplayChannel)}
-        main = self.channels.get((ChannelType.MAIN, 0))  # a client that leaves may have closed it before the others
+        main = self.find_main()
         return {
             "mouse_mode": int(self.mouse_mode),
-            "mouse_mode_due": isinstance(main, MainChannel) and main.mouse_mode_due,
+            "mouse_mode_due": main is not None and main.mouse_mode_due,
             "multi_media_time": self.multi_media_time(now),
-            "agent": main.agent_state() if isinstance(main, MainChannel) and self.agent.is_held else None,
+            "agent": main.agent_state() if main is not None and self.agent.is_held else None,
             "displays": displays,
         }
 

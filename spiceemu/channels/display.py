@@ -379,8 +379,12 @@ class DisplayChannel(Channel):
     def _on_preferred_codecs(self, message: display.PreferredVideoCodecType, _now: float) -> Iterable[Event]:
         return (PreferredVideoCodecs(tuple(message.codecs), self.id),)
 
+    def _on_stream_report(self, _message: display.StreamReport, _now: float) -> None:
+        """Of a stream that there is not: spice-server (dcc.cpp) passes it over as well."""
+
     handlers: ClassVar[Handlers] = {
         display.Init: _on_init,
         display.PreferredCompression: _on_preferred_compression,
         display.PreferredVideoCodecType: _on_preferred_codecs,
+        display.StreamReport: _on_stream_report,
     }

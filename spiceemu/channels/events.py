@@ -7,6 +7,7 @@ key's name, do not take part in the comparison.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base of all events."""
+
+    @property
+    def held(self) -> int:
+        """Bytes in it of what the client sent; 0 where that is a few numbers."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +163,15 @@ class AgentStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class AgentMessage(Event):
-    """The client sent the agent a message; ``message`` is one of :mod:`spiceemu.protocol.agent`."""
+    """The client sent the agent a message, of so many bytes; ``message`` is one of :mod:`spiceemu.protocol.agent`."""
 
     message: object
+    size: int = field(default=0, compare=False, repr=False)
+
+    @property
+    def held(self) -> int:
+        """The message's bytes."""
+        return self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,11 @@ class ClipboardText(Event):
 
     text: str
     selection: int = 0
+
+    @property
+    def held(self) -> int:
+        """The text's bytes in memory, which depend on its widest character."""
+        return getsizeof(self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from spiceemu.protocol import base, main
 from spiceemu.protocol.agent_stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import LinkErr, MigrateFlags, MouseMode, NotifySeverity, NotifyVisibility
-from spiceemu.protocol.errors import IllegalMessage
+from spiceemu.protocol.errors import LimitExceeded
 from spiceemu.protocol.migrate_data import UNLIMITED, CharDevice, MainData
 from spiceemu.protocol.types import ChannelId
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 NET_TEST_PADDING = (0, 0, 256_000)
 """Bytes of padding in the PINGs of the bandwidth test (spice-server, NET_TEST_BYTES)."""
+
+AGENT_TIMEOUT = 30.0
+"""Seconds for which a client may let the agent wait for a token, as spice-server's (char-device.cpp)."""
 
 RAM_HINT = 0x5FFE000
 """Bytes of video memory for pictures that INIT names; clients only scale their caches by it."""
@@ -78,6 +81,8 @@ class MainChannel(Channel):
         self._agent_reader = AgentReader()
         self._agent_writer = AgentWriter()
         self._granted = AgentTokens()
+        self._agent_deadline: float | None = None  # of a token that the agent waits for
+        self._fault: LimitExceeded | None = None
         self.agent_started = False
         """Whether the client talks to the agent."""
         self.mouse_mode_due = False
@@ -152,10 +157,27 @@ class MainChannel(Channel):
     def send_agent(self, message: AgentMessage, layout: ClipboardLayout) -> None:
         """Send a message of the agent, in pieces, as the connection and the client's tokens allow.
 
-        :raises LimitExceeded: the client does not read or grants no tokens, and too much waits.
+        A client that does not read or grants no tokens, so that too much waits, is refused when it speaks again or its
+        time is checked: it is not the fault of who sends.
         """
-        self._agent_writer.queue(message, layout)
+        if self._fault is not None:
+            return
+        try:
+            self._agent_writer.queue(message, layout)
+        except LimitExceeded as error:
+            self._fault = error
         self.wake()
+
+    def check_time(self, now: float) -> None:
+        """Refuse a client that lets the agent wait too long, or for too much."""
+        if self._fault is not None:
+            raise self._fault
+        if self.frozen or self._agent_writer.tokens or not self._agent_writer.waiting:
+            self._agent_deadline = None
+        elif self._agent_deadline is None:
+            self._agent_deadline = now + AGENT_TIMEOUT
+        elif now > self._agent_deadline:
+            raise LimitExceeded(f"{self.name}: no main.AgentToken within AGENT_TIMEOUT {AGENT_TIMEOUT:g} s")
 
     def migrate_data(self) -> bytes:
         """How many tokens each side has; what the agent has half read or written moves with the guest."""
@@ -214,8 +236,6 @@ class MainChannel(Channel):
     # Handlers
 
     def _on_attach_channels(self, _message: main.AttachChannels, _now: float) -> Iterable[Event]:
-        if self.attached:
-            raise IllegalMessage(f"{self.name}: a second main.AttachChannels")
         self.attached = True
         self.send(main.ChannelsList(tuple(ChannelId(kind, number) for kind, number in self._intro.channels)))
         return (ChannelsAttached(),)
@@ -260,11 +280,10 @@ class MainChannel(Channel):
         self._granted.spend()
         for received in self._agent_reader.receive_piece(message.data):
             yield AgentReceived(received)
+            if self._fault is not None:
+                raise self._fault  # it has asked for more than it takes
         self._granted.use()
         self.return_tokens()
-
-    def _on_client_info(self, _message: main.ClientInfo, _now: float) -> None:
-        """Nothing follows from the size of the client's cache; spice-server ignores it as well."""
 
     handlers: ClassVar[Handlers] = {
         main.AttachChannels: _on_attach_channels,
@@ -272,7 +291,6 @@ class MainChannel(Channel):
         main.AgentStart: _on_agent_start,
         main.AgentToken: _on_agent_token,
         main.AgentData: _on_agent_data,
-        main.ClientInfo: _on_client_info,
         main.MigrateConnected: _on_migrate_connected,
         main.MigrateConnectedSeamless: _on_migrate_connected_seamless,
         main.MigrateConnectError: _on_migrate_connect_error,

@@ -7,15 +7,16 @@ until somebody listens.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from spiceemu.channels.channel import Channel
-from spiceemu.protocol import playback
+from spiceemu.channels.channel import Channel, Handlers
+from spiceemu.protocol import playback, record
 from spiceemu.protocol.capabilities import ChannelType, PlaybackCap
 from spiceemu.protocol.enums import AudioDataMode
 
 if TYPE_CHECKING:
     from spiceemu.protocol.link import Linked
+    from spiceemu.protocol.message import Message
 
 
 class PlaybackChannel(Channel):
@@ -39,6 +40,15 @@ class PlaybackChannel(Channel):
 
 
 class RecordChannel(Channel):
-    """What the client's microphone hears."""
+    """What the client's microphone hears; nobody listens, and what a client says unasked is passed over."""
 
     type = ChannelType.RECORD
+
+    def _pass_over_sound(self, _message: Message, _now: float) -> None:
+        """As spice-server, before it has said START."""
+
+    handlers: ClassVar[Handlers] = {
+        record.Mode: _pass_over_sound,
+        record.StartMark: _pass_over_sound,
+        record.Data: _pass_over_sound,
+    }

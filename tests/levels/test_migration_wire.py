@@ -350,6 +350,9 @@ def test_what_nobody_asked_for() -> None:
         name = kind.name.lower()
         with pytest.raises(IllegalMessage, match=rf"^{name}:0: base\.MigrateFlushMark\(\) that nobody asked for$"):
             wire.say(kind, 0, base.MigrateFlushMark())
+        if kind is CURSOR:  # which has no state to take: spice-server does not look
+            wire.say(kind, 0, base.MigrateData(b""))
+            continue
         with pytest.raises(IllegalMessage, match=rf"^{name}:0: base\.MigrateData that nobody waits for$"):
             wire.say(kind, 0, base.MigrateData(b""))
 
@@ -510,6 +513,9 @@ def test_a_session_begins_once(message: Message, begun: str) -> None:
         wire = resuming()
         if begun == "seamless":
             wire.say(MAIN, 0, base.MigrateData(MainData().build()))
+    if message == main.MigrateEnd():  # spice-server warns of it in its log
+        wire.say(MAIN, 0, message)
+        return
     with pytest.raises(IllegalMessage, match=r"^main:0: main\.\w+ in a session that has begun$"):
         wire.say(MAIN, 0, message)
 
@@ -576,12 +582,6 @@ def test_a_state_comes_once(kind: ChannelType) -> None:
     wire.say(kind, 0, base.MigrateData(GOOD[kind]))
     with pytest.raises(IllegalMessage, match=r"base\.MigrateData that nobody waits for$"):
         wire.say(kind, 0, base.MigrateData(GOOD[kind]))
-
-
-def test_a_channel_without_state_takes_none() -> None:
-    wire = resuming()
-    with pytest.raises(IllegalMessage, match=r"cursor:0: base\.MigrateData that nobody waits for"):
-        wire.say(CURSOR, 0, base.MigrateData(b""))
 
 
 @pytest.mark.parametrize("mini", [True, False])

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from spiceemu import client as client_module
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.events import (
     ChannelClosed,
@@ -20,10 +19,11 @@ from spiceemu.channels.events import (
     Synced,
 )
 from spiceemu.channels.inputs import InputsChannel
-from spiceemu.client import MAX_EVENTS, NEAR_MISSES, Client
+from spiceemu.client import NEAR_MISSES, Client
+from spiceemu.event_log import MAX_EVENTS, EventLog
 from spiceemu.protocol import base, display, inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import ExpectationFailed, WrongState
+from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
 
 from ..channels.far_side import Wake, linked
 from .probe import PATIENCE, Probe, serving
@@ -44,6 +44,8 @@ class FakeSession:
             self.channels[kind, number] = channel
         self.marks: list[int] = []
 
+    shows_something = True
+
     def mark(self, mark: int, _now: float) -> list[Channel]:
         self.marks.append(mark)
         return list(self.channels.values())
@@ -56,7 +58,7 @@ def session() -> FakeSession:
 
 @pytest.fixture
 async def client(session: FakeSession) -> Client:
-    return Client(session, lambda reason: None)  # type: ignore[arg-type]
+    return Client(session, lambda reason: None, EventLog())  # type: ignore[arg-type]
 
 
 async def later(awaitable: Awaitable[object]) -> asyncio.Task[object]:
@@ -176,15 +178,26 @@ async def test_events_can_be_iterated_until_the_end(client: Client) -> None:
         await client.next_event()
 
 
-async def test_only_the_latest_events_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert client.events.maxlen == MAX_EVENTS
-    monkeypatch.setattr(client_module, "MAX_EVENTS", 3)
-    short = Client(client.session, lambda reason: None)
+async def test_only_the_latest_events_are_kept(client: Client) -> None:
+    assert client.log.limit == MAX_EVENTS
+    short = Client(client.session, lambda reason: None, EventLog(3))
     for number in range(5):
         short.post(KeyDown(number))
     assert list(short.events) == [KeyDown(2), KeyDown(3), KeyDown(4)]
     assert short.dropped_events == 2
     assert await short.next_event() == KeyDown(2)
+
+
+async def test_no_event_need_be_kept(client: Client) -> None:
+    short = Client(client.session, lambda reason: None, EventLog(0))
+    short.post(KeyDown(1))
+    assert (list(short.events), short.dropped_events) == ([], 1)
+
+
+@pytest.mark.parametrize("mode", [0, 3, 77, "client"])
+async def test_a_mouse_mode_is_one_of_two(client: Client, mode: int) -> None:
+    with pytest.raises(InvalidValue, match="is neither 1"):
+        client.set_mouse_mode(mode)
 
 
 async def test_reading_events_leaves_them_in_the_record(client: Client) -> None:

@@ -7,17 +7,19 @@ import gc
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from spiceemu import connection as connection_module, roster, server as server_module
+from spiceemu import connection as connection_module, listeners, roster, server as server_module
 from spiceemu.channels import display as display_module
 from spiceemu.channels.channel import Channel
-from spiceemu.channels.events import ChannelClosed, Disconnected, Event, Violation
+from spiceemu.channels.events import ChannelClosed, Disconnected, Event, KeyDown, Violation
 from spiceemu.connection import JOIN_BELOW, SLICE, _writes
-from spiceemu.protocol import base, display, link, main
+from spiceemu.protocol import base, display, inputs, link, main
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import NeedSecured, NeedUnsecured
 from spiceemu.protocol.link_client import ClientLink
@@ -128,8 +130,8 @@ async def test_messages_may_follow_the_ticket_in_one_piece() -> None:
         client = ClientLink(MAIN)
         await loop.sock_sendall(made, client.data_to_send())
         client.receive_data(await loop.sock_recv(made, 1000))
-        attach = struct.pack("<HI", main.AttachChannels.spec.ids["client"], 0)
-        await loop.sock_sendall(made, client.data_to_send() + attach * 2)
+        both = [struct.pack("<HI", kind.spec.ids["client"], 0) for kind in (main.AttachChannels, base.MigrateFlushMark)]
+        await loop.sock_sendall(made, client.data_to_send() + b"".join(both))
         await read_to_end(made)
         events = (await server.wait_client(ready=False)).events
         assert [type(event) for event in events][-3:] == [Violation, ChannelClosed, Disconnected]
@@ -184,6 +186,30 @@ async def test_only_so_many_links_may_be_unfinished(monkeypatch: pytest.MonkeyPa
         finally:
             for each in made:
                 each.close()
+
+
+async def test_no_more_connections_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "most_connections", lambda: 4)
+    async with serving() as server, Probe.of(server) as probe:
+        await server.wait_client()
+        async with stranger(server) as refused:
+            assert await read_to_end(refused) == b""
+        probe.inputs.send(inputs.KeyDown(0x1E))
+        await server.clients[0].expect(KeyDown)
+
+
+def test_a_process_may_have_fewer_connections_than_files() -> None:
+    told = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f"ulimit -n 100 && {sys.executable} -c 'from spiceemu import listeners as l; print(l.most_connections())'",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "36\n"
 
 
 # TLS

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from spiceemu import client as client_module, connection as connection_module, listeners
-from spiceemu.channels.events import Violation
+from spiceemu import connection as connection_module, event_log, listeners, roster
+from spiceemu.channels.events import AgentMessage, MousePress, Violation
 from spiceemu.connection import Connection
 from spiceemu.guest.machine import Guest
 from spiceemu.policy import ServerPolicy
@@ -105,13 +105,40 @@ async def test_a_giant_in_many_pieces_is_held_once() -> None:
 
 
 async def test_events_that_nobody_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "MAX_EVENTS", 500)
-    async with serving(debug=False) as server, Probe.of(server) as probe:
+    async with serving(debug=False, max_events=500) as server, Probe.of(server) as probe:
         client = await server.wait_client()
         probe.inputs.send(*[inputs.KeyScancode(b"\x1e\x9e" * 1000)] * 5)
         await until(lambda: client.dropped_events > 9000)
         assert len(client.events) == 500
-        assert len(client._unread) <= 500
+        assert len(client.log._unread) <= 500
+
+
+async def test_what_events_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unasked clipboards, each of them as large as a message may be."""
+    monkeypatch.setattr(event_log, "MAX_EVENT_BYTES", 5 * MIB)
+    async with serving(debug=False) as server, Probe.of(server) as probe:
+        client = await server.wait_client()
+        probe.main.send(main.AgentStart(0xFFFFFFFF))
+        for _ in range(8):
+            for piece in pieces_of(agent.Clipboard(1, bytes(MIB))):
+                probe.main.send(main.AgentData(piece))
+        await until(lambda: sum(isinstance(event, AgentMessage) for event in client.events) + client.dropped_events > 8)
+        await until(lambda: client.dropped_events > 0)
+        assert sum(event.held for event in client.events) <= 5 * MIB
+
+
+async def test_what_clients_leave_behind_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "MAX_GONE_BYTES", 1 << 15)
+    async with serving() as server:
+        for _ in range(10):
+            async with Probe.of(server) as probe:
+                probe.inputs.send(*[inputs.MousePress(1, 1)] * 20)
+                client = server.clients[0]
+                await client.expect(MousePress)
+            await client.wait_disconnected()
+        remembered = [await server.wait_client(ready=False) for _ in range(len(server._roster._arrivals))]
+        assert 0 < len(remembered) < 10
+        assert remembered[-1] is client
 
 
 async def test_a_clipboard_that_is_asked_for_and_not_read() -> None:

@@ -197,7 +197,7 @@ async def test_a_lenient_server_passes_over_it(data: Message | bytes) -> None:
 
 async def test_a_lenient_server_is_strict_about_what_it_knows() -> None:
     async with serving(strict=False) as server, Probe.of(server) as probe:
-        probe.main.send(main.AttachChannels())
+        probe.main.send(base.MigrateFlushMark())
         await probe.main.wait_end()
 
 

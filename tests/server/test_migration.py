@@ -22,6 +22,7 @@ from spiceemu.channels.events import (
     Violation,
 )
 from spiceemu.channels.migration import MAX_PARKED
+from spiceemu.demo import client_info
 from spiceemu.migration import ARRIVAL_TIMEOUT, Destination
 from spiceemu.moving import Moved
 from spiceemu.protocol import base, inputs, main
@@ -110,6 +111,28 @@ async def test_a_client_that_never_links_is_sent_there_and_dropped(monkeypatch: 
         assert gone.reason == "it did not leave within LEAVE_TIMEOUT 0.05 s"
         await client.wait_end()
         assert source.clients == []
+
+
+async def test_a_client_may_close_main_first_and_the_guest_goes_on() -> None:
+    """What it had to be told there, it is not; the desktop, the agent and its other channels do without."""
+    async with two_servers(SWITCH_HOST) as (source, target), Follower.at(source) as client:
+        session = (await source.wait_client()).session
+        client.main.send(main.AgentStart(10))
+        await until(lambda: session.agent.is_held)
+        session_id = client.session_id
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateSwitchHost)
+        await client.channels.pop((MAIN, 0)).close()
+        await until(lambda: session.find_main() is None)
+        assert client_info(source.clients[0]).name == f"{session_id:08x}"
+        source.guest.clipboard.set_text("nobody is told")
+        await client.channels[INPUTS, 0].close()
+        await until(lambda: session.find(INPUTS, 0) is None)
+        again = await ProbeChannel.linked(source, INPUTS, connection_id=session_id)
+        await again.take(inputs.Init)
+        await again.close()
+        await client.leave()
+        assert (await result(move))[0].scheme is SWITCH_HOST
 
 
 @pytest.mark.parametrize("stop", ["at MIGRATE", "at one channel", "with its states"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,6 +185,55 @@ async def test_a_client_that_still_talks_when_the_server_closes_is_not_reset() -
 async def test_the_address_of_a_unix_socket_that_was_given(tmp_path: Path) -> None:
     async with SpiceServer(sockets=[listeners.listen_unix(str(tmp_path / "guest"))]) as server:
         assert (server.port, server.uri) == (None, f"spice+unix://{tmp_path}/guest")
+
+
+async def test_it_starts_once() -> None:
+    server = SpiceServer()
+    starting = asyncio.gather(server.start(), server.start(), return_exceptions=True)
+    assert [type(each) for each in await starting] == [type(None), WrongState]
+    await server.close()
+    assert not server.listening
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"title": "\ud800"}, "a title is text that UTF-8 can hold"),
+        ({"title": 5}, "a title is text that UTF-8 can hold"),
+        ({"title": "x" * 70_000}, r"the title takes 70000 bytes, the limit is 65536 \(MAX_TITLE\)"),
+        ({"uuid": "x"}, r"a guest's uuid is a uuid\.UUID, not 'x'"),
+    ],
+)
+def test_what_clients_could_not_be_told_is_refused_at_once(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidValue, match=text):
+        SpiceServer(**options)
+
+
+@pytest.mark.parametrize("ready", [True, False])
+async def test_nobody_waits_for_clients_of_a_closed_server(ready: bool) -> None:
+    async with serving() as server:
+        waiting = asyncio.create_task(server.wait_client(timeout=None, ready=ready))
+        until = asyncio.create_task(server.until_client())
+        await asyncio.sleep(0)
+        await server.close()
+        for each in (waiting, until, server.wait_client(timeout=None, ready=ready)):
+            with pytest.raises(WrongState, match="no client comes to a server that does not listen"):
+                await each
+
+
+async def test_in_step_means_that_there_is_a_display() -> None:
+    async with serving() as server, Probe.of(server, channels=[]) as probe:
+        client = await server.wait_client(ready=False)
+        with pytest.raises(ExpectationFailed, match=r"not in step within 0\.01 s as it has no display channel ready"):
+            await client.synced(0.01)
+        server.displays[0].fill((0, 0, 10, 10), "red")
+        waiting = asyncio.create_task(client.synced())
+        shown = await probe.link(DISPLAY)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        shown.send(display.Init(1, 0, 1, 0))
+        await waiting
+        assert shown.painter.primary.pixels == server.displays[0].screenshot().pixels
 
 
 async def test_a_port_in_use_is_named() -> None:
@@ -520,7 +570,7 @@ async def test_a_client_that_left_is_not_ready() -> None:
 async def test_a_client_that_left_can_still_be_looked_at() -> None:
     async with serving() as server:
         channel = await ProbeChannel.linked(server, MAIN)
-        channel.send(main.AttachChannels(), main.AttachChannels())
+        channel.send(main.AttachChannels(), base.MigrateFlushMark())
         await channel.wait_end()
         await channel.close()
         client = await server.wait_client(ready=False)
