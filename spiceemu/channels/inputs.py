@@ -16,7 +16,7 @@ from spiceemu.channels.migration import Restored
 from spiceemu.protocol import inputs
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MigrateFlags
-from spiceemu.protocol.errors import LimitExceeded
+from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
 from spiceemu.protocol.migrate_data import InputsData
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class InputsChannel(Channel):
         return (Scancodes(codes),)
 
     def _on_key_scancode(self, message: inputs.KeyScancode, _now: float) -> Iterable[Event]:
+        if not message.data:  # as spice-server, whose parser takes no message that is nothing but data and has none
+            raise MalformedMessage("inputs.KeyScancode", "data", 0, "no scancode")
         if len(message.data) > MAX_SCANCODES:
             raise LimitExceeded(f"{self.name}: {len(message.data)} scancodes at once, the limit is {MAX_SCANCODES}")
         return (Scancodes(message.data),)

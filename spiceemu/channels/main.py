@@ -19,7 +19,7 @@ from spiceemu.protocol import base, main
 from spiceemu.protocol.agent_stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import LinkErr, MigrateFlags, MouseMode, NotifySeverity, NotifyVisibility
-from spiceemu.protocol.errors import LimitExceeded
+from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
 from spiceemu.protocol.migrate_data import UNLIMITED, CharDevice, MainData
 from spiceemu.protocol.types import ChannelId
 
@@ -277,6 +277,8 @@ class MainChannel(Channel):
     def _on_agent_data(self, message: main.AgentData, _now: float) -> Iterable[Event]:
         if not self._agent_connected:
             return  # sent before the client knew that the agent has gone
+        if not message.data:  # as spice-server, whose parser takes no message that is nothing but data and has none
+            raise MalformedMessage("main.AgentData", "data", 0, "no data")
         self._granted.spend()
         for received in self._agent_reader.receive_piece(message.data):
             yield AgentReceived(received)

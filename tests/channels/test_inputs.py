@@ -9,7 +9,7 @@ from spiceemu.channels.events import KeyModifiers, MouseMotion, MousePosition, M
 from spiceemu.channels.inputs import MAX_SCANCODES, MOTION_ACK_BUNCH, InputsChannel, Scancodes
 from spiceemu.protocol import base, inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import LimitExceeded
+from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
 
 from .far_side import FarSide, Wake, linked
 
@@ -121,6 +121,11 @@ def test_locks_may_change_while_nobody_reads() -> None:
         channel.set_locks(number % 7)
     assert channel.unsent == 0
     assert far.read() == [inputs.KeyModifiers(9_999 % 7)]
+
+
+def test_scancodes_are_at_least_one() -> None:
+    with pytest.raises(MalformedMessage, match=r"inputs\.KeyScancode\.data at offset 0: no scancode"):
+        opened()[1].say(inputs.KeyScancode(b""))
 
 
 def test_there_is_no_window_here() -> None:

@@ -18,7 +18,7 @@ from spiceemu.protocol.agent_stream import (
 )
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import MouseMode, NotifySeverity
-from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
+from spiceemu.protocol.errors import IllegalMessage, LimitExceeded, MalformedMessage
 from spiceemu.protocol.framing import MINI_HEADER
 from spiceemu.protocol.message import Message
 
@@ -234,6 +234,11 @@ def test_agent_start_grants_tokens(pair: tuple[MainChannel, FarSide]) -> None:
     for number in range(3):
         channel.send_agent(agent.Reply(number, 1), PLAIN)
     assert names(far.read()) == ["AgentData", "AgentData"]
+
+
+def test_a_piece_holds_something(pair: tuple[MainChannel, FarSide]) -> None:
+    with pytest.raises(MalformedMessage, match=r"main\.AgentData\.data at offset 0: no data"):
+        pair[1].say(main.AgentStart(1), main.AgentData(b""))
 
 
 def test_what_waits_for_an_agent_that_left_is_never_sent(pair: tuple[MainChannel, FarSide]) -> None:
