@@ -59,7 +59,7 @@ async def test_scripted_client_sees_a_session_from_its_start_to_its_end(qemu: Qe
 
 async def test_two_clients_and_the_server_agree_on_every_pixel(qemu: Qemu, gtk_client: StartClient) -> None:
     client = await gtk_client(port=qemu.port)
-    await client.event("display-mark")
+    await client.ready()
     pixels = await client.shows(qemu.picture())
     await client.command("disconnect")
     await client.event("disconnected")
@@ -119,7 +119,7 @@ async def test_a_dead_client_is_noticed_at_once(gtk_client: StartClient) -> None
     client = await gtk_client()
     await client.command("quit")
     with pytest.raises(AssertionError, match="ended"):
-        await client.event("display-mark")
+        await client.ready()
     with pytest.raises(AssertionError, match="ended"):
         await client.command("state")
 
@@ -143,14 +143,14 @@ async def test_wrong_password(secured_qemu: Qemu, gtk_client: StartClient, passw
 async def test_right_password(secured_qemu: Qemu, gtk_client: StartClient) -> None:
     assert (await spicy_screenshot(port=secured_qemu.port, password=PASSWORD)).exit_code == 0
     client = await gtk_client(port=secured_qemu.port, password=PASSWORD)
-    await client.event("display-mark")
+    await client.ready()
 
 
 async def test_tls(secured_qemu: Qemu, gtk_client: StartClient, certificates: Certificates) -> None:
     secured = {"tls_port": secured_qemu.tls_port, "password": PASSWORD, "ca_file": certificates.authority}
     assert (await spicy_screenshot(**secured)).exit_code == 0  # type: ignore[arg-type]
     client = await gtk_client(**secured)
-    await client.event("display-mark")
+    await client.ready()
 
 
 async def test_tls_of_an_unknown_authority(secured_qemu: Qemu, gtk_client: StartClient) -> None:
