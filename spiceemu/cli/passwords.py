@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 from spiceemu.cli.exits import EXIT_FILE, stop
 
 PASSWORD_VARIABLE = "SPICEEMU_PASSWORD"  # noqa: S105 - a variable's name
 
 MAX_PASSWORD_FILE = 4096
 """Bytes that are read of a password file; a password has at most 60."""
+
+
+def password_variable() -> bytes:
+    """The password of the environment, empty if it has none.
+
+    Its bytes are taken as they are: a ticket holds bytes, of whatever encoding.
+    """
+    return os.fsencode(os.environ.get(PASSWORD_VARIABLE, ""))
 
 
 def read_password(path: str) -> str:

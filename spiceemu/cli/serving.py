@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spiceemu import listeners
 from spiceemu._version import __version__
 from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop, tell
-from spiceemu.cli.passwords import PASSWORD_VARIABLE, read_password
+from spiceemu.cli.passwords import password_variable, read_password
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.ticket import process_key
 from spiceemu.server import SpiceServer
@@ -85,7 +85,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
             asyncio.run(_serve(server, options, password, tls))
 
 
-async def _serve(server: SpiceServer, options: Options, password: str | None, tls: Tls | None) -> None:
+async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Tls | None) -> None:
     task = asyncio.current_task()
     assert task is not None
     with suppress(NotImplementedError):  # Windows, where nothing can be done about SIGTERM
@@ -148,14 +148,21 @@ def _first_line(server: SpiceServer, options: Options, tls: Tls | None) -> str:
     )
 
 
-def connection_file(server: SpiceServer, title: str, password: str | None, tls: Tls | None) -> str:
-    """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE")."""
+def connection_file(server: SpiceServer, title: str, password: bytes, tls: Tls | None) -> str:
+    """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE").
+
+    :raises InvalidValue: the password is not text in UTF-8, as all of the file must be.
+    """
+    try:
+        text = password.decode()
+    except UnicodeDecodeError:
+        raise InvalidValue("--vv needs a password in UTF-8, as a connection file has no other text") from None
     entries = {
         "type": "spice",
         "host": listeners.WILDCARDS.get(server.host, server.host),
         "port": server.port,
         "tls-port": server.tls_port,
-        "password": password,
+        "password": text or None,
         "ca": tls.ca_pem if tls else None,
         "host-subject": tls.subject if tls else None,
         "title": title,
@@ -185,18 +192,19 @@ def _write(path: str, text: str, *, private: bool = False) -> None:
 # What is needed
 
 
-def _password(options: Options) -> str | None:
+def _password(options: Options) -> bytes:
+    """What clients must know; nothing if that is not asked of them."""
     if options.password:
         say("the list of processes shows --password to every user of this machine; --password-file does not")
     if options.password is not None:
-        password: str | None = options.password
+        password = options.password.encode()
     elif options.password_file:
-        password = read_password(options.password_file)
+        password = read_password(options.password_file).encode()
     else:
-        password = os.environ.get(PASSWORD_VARIABLE)
+        password = password_variable()
     if options.password_expires is not None and not password:
         raise stop(EXIT_USAGE, "--password-expires needs a password (see spiceemu serve --help)")
-    return password or None
+    return password
 
 
 def _tls(options: Options, leftovers: ExitStack) -> Tls:

@@ -88,7 +88,7 @@ def serve(*options: str, password_variable: str | None = None) -> Serving:
 
 def link(connection: socket.socket, password: str = "", channel: ChannelType = ChannelType.MAIN) -> ClientLink:
     """Link on a connection; raises what the server refuses with."""
-    client = ClientLink(channel, password=password.encode())
+    client = ClientLink(channel, password=password.encode(errors="surrogateescape"))
     while not client.linked:
         connection.sendall(client.data_to_send())
         received = connection.recv(65536)
@@ -102,11 +102,15 @@ def link_to(port: int, password: str = "") -> ClientLink:
         return link(connection, password)
 
 
-def run(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, before: str = "", password_variable: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command where it ends by itself; ``before`` is Python code that it runs first."""
     code = f"{before}\nimport sys\nfrom spiceemu.cli import main\nsys.exit(main(sys.argv[1:]))"
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=TIMEOUT, env=environment()
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=environment(password_variable),
     )
 
 
@@ -273,6 +277,18 @@ def test_password_variable() -> None:
         assert link_to(serving.port, "from outside").linked
         with pytest.raises(PermissionDenied):
             link_to(serving.port)
+
+
+@posix_only
+def test_a_password_variable_that_is_no_utf8(tmp_path: Path) -> None:
+    latin = os.fsdecode("schlüssel".encode("latin-1"))
+    with serve(password_variable=latin) as serving:
+        assert link_to(serving.port, latin).linked
+        with pytest.raises(PermissionDenied):
+            link_to(serving.port, "schlüssel")
+    file = tmp_path / "spice.vv"
+    refused(run("serve", "--port=0", "--vv", str(file), password_variable=latin), 2, "--vv needs a password in UTF-8")
+    assert not file.exists()
 
 
 def test_an_empty_password_option_lets_everybody_in() -> None:
