@@ -62,6 +62,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _password(text: str) -> str:
+    if not text:
+        raise InvalidValue("is empty; leave the option out to ask for no password")
+    return _text(text)
+
+
 def _path(text: str) -> str:
     if not text or not text.isprintable():
         raise InvalidValue("is not a path in printable text")
@@ -157,7 +163,7 @@ OPTIONS = {
         Option("--unix PATH", "a unix socket to listen on as well", _path),
     ),
     "Who may in": (
-        Option("--password TEXT", "what clients must know; the list of processes shows it, so rather use"),
+        Option("--password TEXT", "what clients must know; the list of processes shows it, so rather use", _password),
         Option("--password-file FILE", "a file whose first line is the password, or the environment", _path),
         Option("", "variable SPICEEMU_PASSWORD, which counts if neither option is given"),
         Option("--password-expires SECONDS", "how long the password is right", _seconds),

@@ -196,7 +196,7 @@ def _password(options: Options) -> bytes:
     """What clients must know; nothing if that is not asked of them."""
     if options.password:
         say("the list of processes shows --password to every user of this machine; --password-file does not")
-    if options.password is not None:
+    if options.password:
         password = options.password.encode()
     elif options.password_file:
         password = read_password(options.password_file).encode()

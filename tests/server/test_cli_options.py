@@ -80,6 +80,7 @@ def test_what_is_read(arguments: str, expected: dict[str, object]) -> None:
         ("--password-expires 0", "is not a number of seconds above 0"),
         ("--password-expires nan", "is not a number of seconds above 0"),
         ("--password-expires inf", "is not a number of seconds above 0"),
+        ("--password=", "--password : is empty; leave the option out"),
         ("--title \udcff", "is not printable text"),
         ("--vv=", "--vv : is not a path in printable text"),
         ("--unix \udcff", "is not a path in printable text"),
