@@ -22,7 +22,7 @@ from spiceemu.server import SpiceServer
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from spiceemu.cli.options import Options
 
@@ -97,6 +97,8 @@ async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Tl
         if options.vv:
             _write(options.vv, connection_file(server, options.title, password, tls), private=True)
         tell(_first_line(server, options, tls) + "\n")
+        for notice in _notices(options, tls):  # now that nothing can stand in the way: an error is one line
+            say(notice)
         show = _wait if options.blank else await asyncio.to_thread(_load_demo)
         async with asyncio.TaskGroup() as tasks:
             if options.migrate_to is not None:
@@ -148,6 +150,13 @@ def _first_line(server: SpiceServer, options: Options, tls: Tls | None) -> str:
     )
 
 
+def _notices(options: Options, tls: Tls | None) -> Iterator[str]:
+    if options.password:
+        yield "the list of processes shows --password to every user of this machine; --password-file does not"
+    if tls is not None and tls.ca_file is not None:
+        yield f"made a throw-away certificate; clients need its CA: remote-viewer --spice-ca-file={tls.ca_file}"
+
+
 def connection_file(server: SpiceServer, title: str, password: bytes, tls: Tls | None) -> str:
     """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE").
 
@@ -195,8 +204,6 @@ def _write(path: str, text: str, *, private: bool = False) -> None:
 def _password(options: Options) -> bytes:
     """What clients must know; nothing if that is not asked of them."""
     if options.password:
-        say("the list of processes shows --password to every user of this machine; --password-file does not")
-    if options.password:
         password = options.password.encode()
     elif options.password_file:
         password = read_password(options.password_file).encode()
@@ -233,5 +240,4 @@ def _throwaway_tls(options: Options, leftovers: ExitStack) -> Tls:
     ca_file = options.tls_ca_out or str(made.ca)
     if options.tls_ca_out:
         _write(options.tls_ca_out, made.ca_pem)
-    say(f"made a throw-away certificate; clients need its CA: remote-viewer --spice-ca-file={ca_file}")
     return Tls(context, ca_file, made.ca_pem, made.subject)
