@@ -7,12 +7,12 @@ import gc
 import logging
 import os
 import ssl
-import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from spiceemu.cli.arguments import Arguments, port
 from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, say, stop, tell
+from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import AddressUnavailable, InvalidValue
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from spiceemu.protocol.link_observer import LinkObserver
     from spiceemu.relay import RelayedConnection
-
-PRIVATE_MODE = 0o600
 
 DESCRIPTION = """\
 Stand between SPICE clients and a server until Ctrl-C or SIGTERM, and write down what both say. The first line on
@@ -168,9 +166,7 @@ def _create(path: str, *, replace: bool) -> BinaryIO:
         descriptor = os.open(path, flags, PRIVATE_MODE)
     except FileExistsError:
         raise stop(EXIT_FILE, f"{path} exists already; --replace replaces it") from None
-    # If it was there already. Windows has no fchmod before Python 3.13, and a device is nobody's own.
-    if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, PRIVATE_MODE)
+    make_private(descriptor)  # if it was there already
     return os.fdopen(descriptor, "wb")
 
 

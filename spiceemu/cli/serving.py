@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spiceemu import listeners
 from spiceemu._version import __version__
 from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop, tell
+from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.passwords import password_variable, read_password
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.ticket import process_key
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from spiceemu.cli.options import Options
-
-PRIVATE_MODE = 0o600
 
 LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """By how many -v there are."""
@@ -188,11 +187,13 @@ def _escaped(value: str) -> str:
 
 
 def _write(path: str, text: str, *, private: bool = False) -> None:
+    # Without waiting: nothing could be answered while a pipe has no reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_MODE if private else 0o666)
+        descriptor = os.open(path, flags, PRIVATE_MODE if private else 0o666)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            if private and hasattr(os, "fchmod"):  # not on Windows before Python 3.13
-                os.fchmod(descriptor, PRIVATE_MODE)  # if it was there already
+            if private:
+                make_private(descriptor)  # if it was there already
             file.write(text)
     except OSError as error:
         raise stop(EXIT_FILE, f"cannot write {path}: {error.strerror}") from None

@@ -400,6 +400,17 @@ def test_a_connection_file_without_tls_and_password(tmp_path: Path) -> None:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@posix_only
+def test_a_connection_file_for_whoever_reads_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    path.chmod(0o644)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor) as reader, serve("--vv", str(path)) as serving:
+        assert f"port={serving.port}\n" in reader.read()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
 # What cannot be done
 
 
@@ -478,6 +489,13 @@ def test_an_unusable_password_file(tmp_path: Path, content: bytes | None, text: 
 def test_a_file_that_cannot_be_written(tmp_path: Path, options: tuple[str, ...]) -> None:
     path = tmp_path / "absent" / "file"
     refused(run("serve", "--port=0", *options, str(path)), 6, f"cannot write {path}: No such file or directory")
+
+
+@posix_only
+def test_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    refused(run("serve", "--port=0", "--vv", str(path)), 6, f"cannot write {path}: ")
 
 
 @pytest.mark.parametrize(
