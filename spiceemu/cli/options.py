@@ -26,6 +26,7 @@ class Options:
     tls_port: int | None = None
     tls_cert = ""
     tls_key = ""
+    tls_key_password_file = ""
     tls_ca_out = ""
     tls_channels: Sequence[str] = ()
     plain_channels: Sequence[str] = ()
@@ -157,6 +158,7 @@ OPTIONS = {
         Option("--tls-port PORT", "a port with TLS; 0 is any free one", _port),
         Option("--tls-cert FILE", "the certificate, PEM; without it a throw-away one is made", _path),
         Option("--tls-key FILE", "its private key, PEM, if the certificate's file does not have it", _path),
+        Option("--tls-key-password-file FILE", "a file whose first line opens the key, if that is encrypted", _path),
         Option("--tls-ca-out FILE", "where to write the CA of the throw-away certificate", _path),
         Option("--tls-channels NAMES", "channels served over TLS only, such as main,inputs; or all", _names),
         Option("--plain-channels NAMES", "channels served without TLS only; or all", _names),
@@ -205,7 +207,7 @@ def describe() -> Iterator[str]:
     for heading, options in OPTIONS.items():
         yield heading
         for option in options:
-            yield f"  {option.usage:<27} {option.meaning}"
+            yield f"  {option.usage:<29} {option.meaning}"
         yield ""
 
 
@@ -257,6 +259,7 @@ def _check_together(options: Options) -> None:
         (not plain, tls or options.unix, "--port none needs --tls-port or --unix"),
         (options.tls_cert, tls, "--tls-cert needs --tls-port"),
         (options.tls_key, options.tls_cert, "--tls-key needs --tls-cert"),
+        (options.tls_key_password_file, options.tls_cert, "--tls-key-password-file needs --tls-cert"),
         (options.tls_ca_out, tls, "--tls-ca-out needs --tls-port"),
         (options.tls_ca_out, not options.tls_cert, "--tls-ca-out is for a throw-away certificate, not for --tls-cert"),
         (options.tls_channels, tls, "--tls-channels needs --tls-port"),

@@ -222,7 +222,8 @@ def _tls(options: Options, leftovers: ExitStack) -> Tls:
     with explained:
         try:
             if options.tls_cert:
-                return Tls(server_context(options.tls_cert, options.tls_key or None))
+                password = read_password(options.tls_key_password_file) if options.tls_key_password_file else None
+                return Tls(server_context(options.tls_cert, options.tls_key or None, password=password))
             return _throwaway_tls(options, leftovers)
         except InvalidValue as error:
             raise stop(EXIT_CERTIFICATE, str(error)) from None

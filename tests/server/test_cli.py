@@ -18,6 +18,7 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from spiceemu._version import __version__
 from spiceemu.protocol.capabilities import ChannelType
@@ -352,6 +353,30 @@ def test_ones_own_certificate(certificate: ThrowawayCertificate) -> None:
             link_to(serving.port)
         serving.stop()
         assert "throw-away" not in serving.errors
+
+
+@pytest.fixture
+def encrypted_key(certificate: ThrowawayCertificate, tmp_path: Path) -> Path:
+    """The certificate's key, which "open sesame" opens."""
+    path = tmp_path / "encrypted.pem"
+    key = serialization.load_pem_private_key(certificate.key.read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"open sesame")
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    return path
+
+
+def test_an_encrypted_key(certificate: ThrowawayCertificate, encrypted_key: Path, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("open sesame\n")
+    files = ("--tls-cert", str(certificate.certificate), "--tls-key", str(encrypted_key))
+    options = ("--tls-port=0", *files, "--tls-key-password-file", str(password))
+    with serve(*options) as serving:
+        assert tls_link(certificate.ca, serving.tls_port).linked
+    password.write_text("open barley\n")
+    refused(run("serve", "--port=0", *options), 4, f"key file {encrypted_key}: does not open with the password")
+    password.unlink()
+    refused(run("serve", "--port=0", *options), 6, f"cannot read password file {password}")
+    refused(run("serve", "--port=0", *options[:-2]), 4, f"key file {encrypted_key}: is encrypted")
 
 
 # The connection file

@@ -37,6 +37,10 @@ def test_without_options() -> None:
             {"tls_port": 5931, "tls_cert": "c.pem", "tls_key": "k.pem"},
         ),
         (
+            "--tls-port 0 --tls-cert c.pem --tls-key-password-file f",
+            {"tls_port": 0, "tls_cert": "c.pem", "tls_key_password_file": "f"},
+        ),
+        (
             "--tls-port 0 --tls-ca-out ca.pem --tls-channels main,inputs",
             {"tls_port": 0, "tls_ca_out": "ca.pem", "tls_channels": ["main", "inputs"]},
         ),
@@ -87,6 +91,7 @@ def test_what_is_read(arguments: str, expected: dict[str, object]) -> None:
         ("--port none", "--port none needs --tls-port or --unix"),
         ("--tls-cert c", "--tls-cert needs --tls-port"),
         ("--tls-port 0 --tls-key k", "--tls-key needs --tls-cert"),
+        ("--tls-port 0 --tls-key-password-file f", "--tls-key-password-file needs --tls-cert"),
         ("--tls-ca-out c", "--tls-ca-out needs --tls-port"),
         ("--tls-port 0 --tls-cert c --tls-ca-out c", "--tls-ca-out is for a throw-away certificate"),
         ("--tls-channels main", "--tls-channels needs --tls-port"),

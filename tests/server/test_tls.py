@@ -153,7 +153,10 @@ def test_an_encrypted_key_opens_with_its_password(made: ThrowawayCertificate, tm
     assert handshake(context, client_context(made.ca_pem), "localhost") == b"REDQ"
 
 
-@pytest.mark.parametrize(("password", "text"), [(None, "no password is given"), ("wrong", "does not open")])
+@pytest.mark.parametrize(
+    ("password", "text"),
+    [(None, "no password is given"), *((wrong, "does not open") for wrong in ("", "wrong", "x" * 1025, "\ud800"))],
+)
 def test_an_encrypted_key_does_not_open_otherwise(
     made: ThrowawayCertificate, tmp_path: Path, password: str | None, text: str
 ) -> None:
