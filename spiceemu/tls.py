@@ -130,9 +130,7 @@ def _make_pems(hosts: tuple[str, ...]) -> tuple[bytes, bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
     except ImportError as error:
-        raise MissingExtra(
-            "a throw-away certificate needs the package cryptography: install spiceemu[tls]", name="cryptography"
-        ) from error
+        raise MissingExtra("a throw-away certificate", "cryptography", "tls") from error
 
     def name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])

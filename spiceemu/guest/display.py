@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, overload
 
-from spiceemu.codecs.pictures import PIXEL_SIZE, Picture, to_png, to_ppm
+from spiceemu.codecs.pictures import PIXEL_SIZE, Picture, to_file
 from spiceemu.guest.colors import ColorLike, parse_color
 from spiceemu.guest.drawables import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.geometry import Point, Rect, RectLike, as_point, as_rect
@@ -63,17 +63,16 @@ class Screenshot(Picture):
     """What a display shows: BGRX pixels, tightly packed, rows from the top, every X byte 0."""
 
     def save(self, path: str | Path) -> None:
-        """Write the picture as PPM or PNG, by the suffix of the path.
+        """Write the picture as PPM, PNG or anything else that Pillow writes, by the suffix of the path.
 
-        :raises InvalidValue: if the suffix is neither ``.ppm`` nor ``.png``.
+        :raises InvalidValue: if no format has the suffix, with those that have one in the text, or the format is not
+            one for such a picture.
+        :raises MissingExtra: if the suffix is neither ``.ppm`` nor ``.png``, and Pillow, which the extra ``media``
+            brings along, is not installed.
         :raises OSError: if the file cannot be written.
         """
-        encoders = {".ppm": to_ppm, ".png": to_png}
         path = Path(path)
-        encode = encoders.get(path.suffix.lower())
-        if encode is None:
-            raise InvalidValue(f"a screenshot's file name ends in .ppm or .png, not {path.suffix!r}")
-        path.write_bytes(encode(self))
+        path.write_bytes(to_file(self, path.suffix))
 
 
 def size_for(heads: Sequence[Head]) -> tuple[int, int]:

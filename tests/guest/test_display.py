@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, strategies as st
+from PIL import Image
 
 from spiceemu.codecs.pictures import Picture
 from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID, Display, Head
@@ -474,9 +475,21 @@ def test_screenshot_saves_png(tmp_path: Path) -> None:
     assert zlib.decompress(png[at + 4 : at + 4 + length])[1:] == b"\x03\x02\x01\x06\x05\x04"
 
 
-def test_screenshot_refuses_another_suffix(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match=r"\.ppm or \.png, not '\.jpg'"):
-        Display(0, 1, 1).screenshot().save(tmp_path / "shot.jpg")
+def test_screenshot_as_what_pillow_writes(tmp_path: Path) -> None:
+    path = tmp_path / "shot.BMP"
+    display = Display(0, 3, 2)
+    display.fill((1, 0, 1, 1), "#102030")
+
+    display.screenshot().save(path)
+
+    with Image.open(path) as image:
+        assert (image.format, image.size, image.mode) == ("BMP", (3, 2), "RGB")
+        assert image.tobytes() == bytes(3) + b"\x10\x20\x30" + bytes(4 * 3)
+
+
+def test_screenshot_refuses_a_suffix_that_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match=r"ends in '\.txt'; there are .*\.jpg, .*\.png"):
+        Display(0, 1, 1).screenshot().save(tmp_path / "shot.txt")
 
     assert list(tmp_path.iterdir()) == []
 

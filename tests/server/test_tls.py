@@ -122,7 +122,9 @@ def test_hosts_no_certificate_can_name(tmp_path: Path, hosts: list[str]) -> None
 
 def test_the_extra_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(MissingExtra, match=r"spiceemu\[tls\]"):
+    with pytest.raises(
+        MissingExtra, match=r"cryptography: pip install 'spiceemu\[tls\]', or '\.\[tls\]' in a checkout"
+    ):
         throwaway_certificate(tmp_path)
 
 
