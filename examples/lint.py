@@ -7,6 +7,8 @@ import asyncio
 import sys
 
 from spiceemu import SpiceServer
+from spiceemu.judge.connection import ConnectionJudge
+from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.level import level_of
 from spiceemu.relay import Relay, RelayedConnection, RelayObserver, parse_target
@@ -18,8 +20,8 @@ class Judging(RelayObserver):
     def __init__(self, level: str) -> None:
         """Begin with no findings."""
         self.judge = StreamJudge(level_of(level))
-        self.connections = {}
-        self.findings = []
+        self.connections: dict[int, ConnectionJudge] = {}
+        self.findings: list[Finding] = []
 
     def opened(self, connection: RelayedConnection) -> None:
         """A client has connected."""

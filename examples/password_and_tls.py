@@ -1,7 +1,7 @@
 """A password that lasts a minute, keyboard and main channel over TLS only, a throw-away certificate.
 
-Needs ``pip install 'spiceemu[tls]'``. Point a client at it with the printed CA file:
-``remote-viewer --spice-ca-file=CA --spice-host-subject=SUBJECT URI``.
+Needs the extra ``tls``: ``pip install '.[tls]'`` in a checkout, ``pip install 'spiceemu[tls]'`` of a release.
+Point a client at it with the printed CA file: ``remote-viewer --spice-ca-file=CA --spice-host-subject=SUBJECT URI``.
 """
 
 import asyncio

@@ -5,6 +5,7 @@
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ CLIENT = "spicy-screenshot"
 
 @pytest.mark.asyncio
 @pytest.mark.skipif(not shutil.which(CLIENT), reason=f"{CLIENT} is in Debian's package spice-client-gtk")
-async def test_client_takes_the_picture(tmp_path):
+async def test_client_takes_the_picture(tmp_path: Path) -> None:
     async with SpiceServer(displays=[(64, 48)]) as server:
         server.displays[0].fill((0, 0, 64, 48), "orange")
         shot = tmp_path / "shot.ppm"

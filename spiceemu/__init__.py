@@ -2,7 +2,7 @@
 
 ::
 
-    from spiceemu import SpiceServer
+    from spiceemu import KeyDown, SpiceServer
 
     async with SpiceServer() as server:
         print(server.uri)

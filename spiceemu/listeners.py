@@ -145,6 +145,12 @@ def _listen_address(family: int, address: tuple[str | int, ...]) -> socket.socke
     return made
 
 
+class _UnixListener(socket.socket):
+    """A unix socket that knows its file by device and inode: the path may be another server's by the end."""
+
+    file: tuple[int, int]
+
+
 def listen_unix(path: str) -> socket.socket:
     """Listen on a unix socket; one that nobody listens on any more is replaced.
 
@@ -152,16 +158,22 @@ def listen_unix(path: str) -> socket.socket:
     """
     if AF_UNIX is None:
         raise AddressUnavailable(f"cannot listen on {path}: this system has no unix sockets")
-    made = socket.socket(AF_UNIX, socket.SOCK_STREAM)
+    made = _UnixListener(AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
         made.bind(path)
+        made.file = _identity(path)
         made.listen(BACKLOG)
         made.setblocking(False)
     except OSError as error:
         made.close()
         raise AddressUnavailable(f"cannot listen on {path}: {error.strerror or error}") from error
     return made
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _remove_stale(path: str) -> None:
@@ -181,19 +193,22 @@ def _remove_stale(path: str) -> None:
 
 
 def close_all(sockets: list[socket.socket]) -> None:
-    """Close sockets, and remove the files of unix ones."""
+    """Close sockets, and remove the files that :func:`listen_unix` made."""
     remove_files(sockets)
     for each in sockets:
         each.close()
 
 
 def remove_files(sockets: list[socket.socket]) -> None:
-    """Remove the files of the unix sockets among these; one that is closed no longer knows its file."""
+    """Remove the files that :func:`listen_unix` made for these and that are still theirs; closed ones have none."""
     for each in sockets:
-        if each.family == AF_UNIX and each.fileno() >= 0:
+        if isinstance(each, _UnixListener) and each.fileno() >= 0:
             path = each.getsockname()
-            if path and os.path.exists(path):
-                os.unlink(path)
+            try:
+                if _identity(path) == each.file:
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass
 
 
 def show_address(host: str, port: int) -> str:
@@ -203,8 +218,8 @@ def show_address(host: str, port: int) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is only reached from this machine."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Whether a host is only reached from this machine; a name that merely begins like such an address is not."""
+    return host in ("localhost", "::1") or (host.startswith("127.") and set(host) <= set("0123456789."))
 
 
 def uri_of(host: str, port: int | None, tls_port: int | None, unix_path: str | None) -> str:

@@ -44,7 +44,7 @@ from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link import HEADER, LINK_REPLY, MAGIC, MAJOR
 from spiceemu.protocol.link_client import CLIENT_VERSION, ClientLink, ClientLinkState, refusal_of
 from spiceemu.protocol.message import CLIENT, SERVER
-from spiceemu.protocol.ticket import TICKET_SIZE, Password
+from spiceemu.protocol.ticket import TICKET_SIZE, password_bytes
 from spiceemu.wire import MAX_RECEIVED, Wire
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ async def probe(
     *,
     unix_path: str | None = None,
     tls: ssl.SSLContext | None = None,
-    password: str = "",
+    password: str | bytes = "",
     timeout: float = ANSWER_TIMEOUT,
 ) -> ProbeReport:
     """Measure a SPICE server.
@@ -115,8 +115,7 @@ async def probe(
         raise InvalidValue("a probe needs either a port or a unix socket")
     if unix_path is not None and tls is not None:
         raise InvalidValue("no server speaks TLS on a unix socket")
-    Password(password)  # judges it before anybody is asked
-    return await _Probe(host, port, unix_path, tls, password.encode(), timeout).run()
+    return await _Probe(host, port, unix_path, tls, password_bytes(password), timeout).run()
 
 
 class _Probe:

@@ -51,17 +51,17 @@ def server_context(
         # Without this OpenSSL would ask on the terminal, and a server without one would hang.
         nonlocal encrypted
         encrypted = True
-        if password is None:
-            raise InvalidValue(f"key file {os.fspath(key)}: is encrypted, and no password is given for it")
-        return password
+        return password or ""
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key, key_password)
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ValueError) as error:  # ValueError: no key can have such a password
         # The second is what OpenSSL says of a key of another kind, such as an RSA key with an EC certificate.
-        if error.reason in ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
+        if getattr(error, "reason", "") in ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
             text = f"key file {os.fspath(key)}: is not the key of certificate file {os.fspath(certificate)}"
+        elif encrypted and password is None:
+            text = f"key file {os.fspath(key)}: is encrypted, and no password is given for it"
         elif encrypted:
             text = f"key file {os.fspath(key)}: does not open with the password given for it"
         else:
@@ -130,9 +130,7 @@ def _make_pems(hosts: tuple[str, ...]) -> tuple[bytes, bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
     except ImportError as error:
-        raise MissingExtra(
-            "a throw-away certificate needs the package cryptography: install spiceemu[tls]", name="cryptography"
-        ) from error
+        raise MissingExtra("a throw-away certificate", "cryptography", "tls") from error
 
     def name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])

@@ -104,6 +104,17 @@ def test_the_readme_names_options_that_there_are(capsys: pytest.CaptureFixture[s
     assert written <= set(re.findall(r"--[a-z-]+", known))
 
 
+def test_the_readmes_snippets_import_what_they_use() -> None:
+    snippets = re.findall(r"^```python\n(.*?)^```", (CHECKOUT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(snippets) > 1
+    for snippet in snippets:
+        known = {"start_my_client": None}  # the reader's own
+        exec(snippet, known)
+        names = [node for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Name)]
+        known.update((node.id, None) for node in names if isinstance(node.ctx, ast.Store))
+        assert {node.id for node in names} <= known.keys()
+
+
 # The set-up
 
 

@@ -7,6 +7,10 @@ import sys
 
 from spiceemu.protocol.errors import AddressUnavailable, LocalError, MissingExtra
 
+TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
+if TYPE_CHECKING:
+    from typing import TextIO
+
 EXIT_USAGE = 2
 EXIT_ADDRESS = 3
 EXIT_CERTIFICATE = 4
@@ -15,8 +19,11 @@ EXIT_FILE = 6
 
 
 def say(text: str) -> None:
-    """Put a line on standard error."""
-    sys.stderr.write(f"spiceemu: {text}\n")
+    """Put a line on standard error; where that cannot be written, nowhere, as nobody could be told."""
+    try:  # noqa: SIM105 - contextlib would delay listening
+        _put(sys.stderr, f"spiceemu: {text}\n")
+    except OSError:
+        pass
 
 
 def stop(code: int, text: str) -> SystemExit:
@@ -34,20 +41,27 @@ def tell(text: str) -> None:
 
     :raises OutputLost: it cannot be written.
     """
-    if sys.stdout is None:
-        return
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _put(sys.stdout, text)
     except OSError as error:
-        _drop_output()
         raise OutputLost(f"cannot write standard output: {error.strerror}") from error
 
 
-def _drop_output() -> None:
+def _put(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # as Python has it where the system's is closed
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        _drop(stream)
+        raise
+
+
+def _drop(stream: TextIO) -> None:
     """Let what is left in the buffer go nowhere: Python would try once more at its end, and complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

@@ -26,6 +26,7 @@ class Options:
     tls_port: int | None = None
     tls_cert = ""
     tls_key = ""
+    tls_key_password_file = ""
     tls_ca_out = ""
     tls_channels: Sequence[str] = ()
     plain_channels: Sequence[str] = ()
@@ -60,6 +61,12 @@ def _text(text: str) -> str:
     if not text.isprintable():  # such as bytes of another encoding, which no message could hold
         raise InvalidValue("is not printable text")
     return text
+
+
+def _password(text: str) -> str:
+    if not text:
+        raise InvalidValue("is empty; leave the option out to ask for no password")
+    return _text(text)
 
 
 def _path(text: str) -> str:
@@ -151,13 +158,14 @@ OPTIONS = {
         Option("--tls-port PORT", "a port with TLS; 0 is any free one", _port),
         Option("--tls-cert FILE", "the certificate, PEM; without it a throw-away one is made", _path),
         Option("--tls-key FILE", "its private key, PEM, if the certificate's file does not have it", _path),
+        Option("--tls-key-password-file FILE", "a file whose first line opens the key, if that is encrypted", _path),
         Option("--tls-ca-out FILE", "where to write the CA of the throw-away certificate", _path),
         Option("--tls-channels NAMES", "channels served over TLS only, such as main,inputs; or all", _names),
         Option("--plain-channels NAMES", "channels served without TLS only; or all", _names),
         Option("--unix PATH", "a unix socket to listen on as well", _path),
     ),
     "Who may in": (
-        Option("--password TEXT", "what clients must know; the list of processes shows it, so rather use"),
+        Option("--password TEXT", "what clients must know; the list of processes shows it, so rather use", _password),
         Option("--password-file FILE", "a file whose first line is the password, or the environment", _path),
         Option("", "variable SPICEEMU_PASSWORD, which counts if neither option is given"),
         Option("--password-expires SECONDS", "how long the password is right", _seconds),
@@ -199,7 +207,7 @@ def describe() -> Iterator[str]:
     for heading, options in OPTIONS.items():
         yield heading
         for option in options:
-            yield f"  {option.usage:<27} {option.meaning}"
+            yield f"  {option.usage:<29} {option.meaning}"
         yield ""
 
 
@@ -251,6 +259,7 @@ def _check_together(options: Options) -> None:
         (not plain, tls or options.unix, "--port none needs --tls-port or --unix"),
         (options.tls_cert, tls, "--tls-cert needs --tls-port"),
         (options.tls_key, options.tls_cert, "--tls-key needs --tls-cert"),
+        (options.tls_key_password_file, options.tls_cert, "--tls-key-password-file needs --tls-cert"),
         (options.tls_ca_out, tls, "--tls-ca-out needs --tls-port"),
         (options.tls_ca_out, not options.tls_cert, "--tls-ca-out is for a throw-away certificate, not for --tls-cert"),
         (options.tls_channels, tls, "--tls-channels needs --tls-port"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from spiceemu.cli.arguments import Arguments
 from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, stop, tell
-from spiceemu.cli.passwords import PASSWORD_VARIABLE, read_password
+from spiceemu.cli.passwords import PASSWORD_VARIABLE, password_variable, read_password
 from spiceemu.likeness import Answer, ChannelAnswer, ProbeReport, differences, in_order, show_words
 from spiceemu.listeners import MAX_PORT
 from spiceemu.probe import ANSWER_TIMEOUT, probe
@@ -55,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
     options = _read(arguments)
     host, port = (options.address, None) if options.unix else _host_and_port(options.address)
     tls = _tls(options) if options.tls or options.ca else None
-    password = read_password(options.password_file) if options.password_file else os.environ.get(PASSWORD_VARIABLE, "")
+    password = read_password(options.password_file) if options.password_file else password_variable()
     try:
         report = asyncio.run(
             probe(host or "", port, unix_path=options.unix, tls=tls, password=password, timeout=options.timeout)

@@ -7,12 +7,13 @@ import gc
 import logging
 import os
 import ssl
-import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from spiceemu.cli.arguments import Arguments, port
 from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, say, stop, tell
+from spiceemu.cli.files import PRIVATE_MODE, make_private
+from spiceemu.cli.passwords import read_password
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.errors import AddressUnavailable, InvalidValue
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from spiceemu.protocol.link_observer import LinkObserver
     from spiceemu.relay import RelayedConnection
-
-PRIVATE_MODE = 0o600
 
 DESCRIPTION = """\
 Stand between SPICE clients and a server until Ctrl-C or SIGTERM, and write down what both say. The first line on
@@ -41,7 +40,7 @@ Exit codes
   {EXIT_USAGE}  an option or an address is wrong
   {EXIT_ADDRESS}  the address or port to listen on is in use, or is not this machine's
   {EXIT_CERTIFICATE}  a certificate or its key cannot be used
-  {EXIT_FILE}  the file exists already, or cannot be written
+  {EXIT_FILE}  the file exists already or cannot be written, or a password file cannot be read
 """
 
 log = logging.getLogger("spiceemu.record")
@@ -60,6 +59,9 @@ def _parser() -> Arguments:
     where.add_argument("--unix", metavar="PATH", help="a unix socket to listen on as well")
     where.add_argument("--tls-cert", metavar="FILE", help="answer clients with TLS, with this certificate (PEM)")
     where.add_argument("--tls-key", metavar="FILE", help="its private key, PEM, if the certificate's file has it not")
+    where.add_argument(
+        "--tls-key-password-file", metavar="FILE", help="a file whose first line opens the key, if that is encrypted"
+    )
     server = parser.add_argument_group("The server")
     server.add_argument("--server-tls", action="store_true", help="the server's port speaks TLS")
     server.add_argument("--server-ca", metavar="FILE", help="the CA of its certificate (those of this system)")
@@ -168,9 +170,7 @@ def _create(path: str, *, replace: bool) -> BinaryIO:
         descriptor = os.open(path, flags, PRIVATE_MODE)
     except FileExistsError:
         raise stop(EXIT_FILE, f"{path} exists already; --replace replaces it") from None
-    # If it was there already. Windows has no fchmod before Python 3.13, and a device is nobody's own.
-    if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, PRIVATE_MODE)
+    make_private(descriptor)  # if it was there already
     return os.fdopen(descriptor, "wb")
 
 
@@ -197,11 +197,13 @@ def _target(options: argparse.Namespace) -> Target:
 def _answering(options: argparse.Namespace) -> ssl.SSLContext | None:
     from spiceemu.tls import server_context
 
-    if options.tls_key and not options.tls_cert:
-        raise stop(EXIT_USAGE, "--tls-key needs --tls-cert (see spiceemu record --help)")
+    for option, given in (("--tls-key", options.tls_key), ("--tls-key-password-file", options.tls_key_password_file)):
+        if given and not options.tls_cert:
+            raise stop(EXIT_USAGE, f"{option} needs --tls-cert (see spiceemu record --help)")
     if not options.tls_cert:
         return None
+    password = read_password(options.tls_key_password_file) if options.tls_key_password_file else None
     try:
-        return server_context(options.tls_cert, options.tls_key)
+        return server_context(options.tls_cert, options.tls_key, password=password)
     except InvalidValue as error:
         raise stop(EXIT_CERTIFICATE, str(error)) from None

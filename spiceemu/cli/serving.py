@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from spiceemu import listeners
 from spiceemu._version import __version__
 from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop, tell
-from spiceemu.cli.passwords import PASSWORD_VARIABLE, read_password
+from spiceemu.cli.files import PRIVATE_MODE, make_private
+from spiceemu.cli.passwords import password_variable, read_password
 from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.ticket import process_key
 from spiceemu.server import SpiceServer
@@ -22,11 +23,9 @@ from spiceemu.server import SpiceServer
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from spiceemu.cli.options import Options
-
-PRIVATE_MODE = 0o600
 
 LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """By how many -v there are."""
@@ -85,7 +84,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
             asyncio.run(_serve(server, options, password, tls))
 
 
-async def _serve(server: SpiceServer, options: Options, password: str | None, tls: Tls | None) -> None:
+async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Tls | None) -> None:
     task = asyncio.current_task()
     assert task is not None
     with suppress(NotImplementedError):  # Windows, where nothing can be done about SIGTERM
@@ -97,6 +96,8 @@ async def _serve(server: SpiceServer, options: Options, password: str | None, tl
         if options.vv:
             _write(options.vv, connection_file(server, options.title, password, tls), private=True)
         tell(_first_line(server, options, tls) + "\n")
+        for notice in _notices(options, tls):  # now that nothing can stand in the way: an error is one line
+            say(notice)
         show = _wait if options.blank else await asyncio.to_thread(_load_demo)
         async with asyncio.TaskGroup() as tasks:
             if options.migrate_to is not None:
@@ -148,14 +149,28 @@ def _first_line(server: SpiceServer, options: Options, tls: Tls | None) -> str:
     )
 
 
-def connection_file(server: SpiceServer, title: str, password: str | None, tls: Tls | None) -> str:
-    """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE")."""
+def _notices(options: Options, tls: Tls | None) -> Iterator[str]:
+    if options.password:
+        yield "the list of processes shows --password to every user of this machine; --password-file does not"
+    if tls is not None and tls.ca_file is not None:
+        yield f"made a throw-away certificate; clients need its CA: remote-viewer --spice-ca-file={tls.ca_file}"
+
+
+def connection_file(server: SpiceServer, title: str, password: bytes, tls: Tls | None) -> str:
+    """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE").
+
+    :raises InvalidValue: the password is not text in UTF-8, as all of the file must be.
+    """
+    try:
+        text = password.decode()
+    except UnicodeDecodeError:
+        raise InvalidValue("--vv needs a password in UTF-8, as a connection file has no other text") from None
     entries = {
         "type": "spice",
         "host": listeners.WILDCARDS.get(server.host, server.host),
         "port": server.port,
         "tls-port": server.tls_port,
-        "password": password,
+        "password": text or None,
         "ca": tls.ca_pem if tls else None,
         "host-subject": tls.subject if tls else None,
         "title": title,
@@ -172,11 +187,13 @@ def _escaped(value: str) -> str:
 
 
 def _write(path: str, text: str, *, private: bool = False) -> None:
+    # Without waiting: nothing could be answered while a pipe has no reader.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_MODE if private else 0o666)
+        descriptor = os.open(path, flags, PRIVATE_MODE if private else 0o666)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            if private and hasattr(os, "fchmod"):  # not on Windows before Python 3.13
-                os.fchmod(descriptor, PRIVATE_MODE)  # if it was there already
+            if private:
+                make_private(descriptor)  # if it was there already
             file.write(text)
     except OSError as error:
         raise stop(EXIT_FILE, f"cannot write {path}: {error.strerror}") from None
@@ -185,18 +202,17 @@ def _write(path: str, text: str, *, private: bool = False) -> None:
 # What is needed
 
 
-def _password(options: Options) -> str | None:
+def _password(options: Options) -> bytes:
+    """What clients must know; nothing if that is not asked of them."""
     if options.password:
-        say("the list of processes shows --password to every user of this machine; --password-file does not")
-    if options.password is not None:
-        password: str | None = options.password
+        password = options.password.encode()
     elif options.password_file:
-        password = read_password(options.password_file)
+        password = read_password(options.password_file).encode()
     else:
-        password = os.environ.get(PASSWORD_VARIABLE)
+        password = password_variable()
     if options.password_expires is not None and not password:
         raise stop(EXIT_USAGE, "--password-expires needs a password (see spiceemu serve --help)")
-    return password or None
+    return password
 
 
 def _tls(options: Options, leftovers: ExitStack) -> Tls:
@@ -206,7 +222,8 @@ def _tls(options: Options, leftovers: ExitStack) -> Tls:
     with explained:
         try:
             if options.tls_cert:
-                return Tls(server_context(options.tls_cert, options.tls_key or None))
+                password = read_password(options.tls_key_password_file) if options.tls_key_password_file else None
+                return Tls(server_context(options.tls_cert, options.tls_key or None, password=password))
             return _throwaway_tls(options, leftovers)
         except InvalidValue as error:
             raise stop(EXIT_CERTIFICATE, str(error)) from None
@@ -225,5 +242,4 @@ def _throwaway_tls(options: Options, leftovers: ExitStack) -> Tls:
     ca_file = options.tls_ca_out or str(made.ca)
     if options.tls_ca_out:
         _write(options.tls_ca_out, made.ca_pem)
-    say(f"made a throw-away certificate; clients need its CA: remote-viewer --spice-ca-file={ca_file}")
     return Tls(context, ca_file, made.ca_pem, made.subject)

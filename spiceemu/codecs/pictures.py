@@ -1,4 +1,4 @@
-"""Pictures as every codec takes and gives them, and the two file formats people open them with.
+"""Pictures as every codec takes and gives them, and the file formats people open them with.
 
 Pixels are four bytes each, blue, green, red and a fourth one: alpha in pictures that have it, else without meaning.
 Rows go from the top down, one straight after the other. Nothing in this module runs once per pixel: whole colour planes
@@ -11,9 +11,10 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final, TypeAlias
 
-from spiceemu.protocol.errors import InvalidValue, MalformedImage
+from spiceemu.protocol.errors import InvalidValue, MalformedImage, MissingExtra
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -91,6 +92,36 @@ def to_png(picture: Picture) -> bytes:
         _png_chunk(b"IEND", b""),
     ]
     return _PNG_SIGNATURE + b"".join(chunks)
+
+
+def to_file(picture: Picture, suffix: str) -> bytes:
+    """Return a file of the format that a suffix such as ``.png`` stands for; alpha is left out.
+
+    PPM and PNG are written here, all others by Pillow.
+
+    :param suffix: with its dot, in any case.
+    :raises InvalidValue: if no format has this suffix, with all that there are in the text, or the format cannot hold
+        the picture.
+    :raises MissingExtra: if it takes Pillow, which is not installed.
+    """
+    suffix = suffix.lower()
+    own = {".ppm": to_ppm, ".png": to_png}.get(suffix)
+    if own is not None:
+        return own(picture)
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtra(f"a picture as {suffix!r}, not .ppm or .png,", "Pillow", "media") from error
+    formats = {each: name for each, name in Image.registered_extensions().items() if name in Image.SAVE}
+    if suffix not in formats:
+        raise InvalidValue(f"no picture's file ends in {suffix!r}; there are {', '.join(sorted(formats))}")
+    file = BytesIO()
+    try:
+        image = Image.frombytes("RGB", (picture.width, picture.height), picture.pixels, "raw", "BGRX")
+        image.save(file, formats[suffix])
+    except (OSError, ValueError) as error:  # it knows black and white only, or no picture as large
+        raise InvalidValue(f"{picture!r} cannot be written as {suffix!r}: {error}") from error
+    return file.getvalue()
 
 
 def check_declared_size(kind: str, offset: int, width: int, height: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from spiceemu.guest.given import as_kind
 from spiceemu.guest.observers import Observers
 from spiceemu.protocol.agent_enums import ClipboardSelection, ClipboardType
 from spiceemu.protocol.agent_stream import MAX_AGENT_MESSAGE
@@ -150,11 +151,11 @@ class Clipboard:
     def set_text(self, text: str, selection: int = CLIPBOARD) -> None:
         """Copy text in the guest.
 
-        :raises InvalidValue: if it is longer than :data:`MAX_CLIPBOARD_TEXT`, or has half of a surrogate pair.
+        :raises InvalidValue: if it is no text, longer than :data:`MAX_CLIPBOARD_TEXT`, or has half of a surrogate pair.
         """
         self._content(selection)
         try:
-            data = text.encode()
+            data = as_kind("text", text, str).encode()
         except UnicodeEncodeError as error:
             raise InvalidValue(f"text for a clipboard is valid Unicode: {error}") from None
         if len(data) > MAX_CLIPBOARD_TEXT:
@@ -228,10 +229,10 @@ class Clipboard:
             self._tell(TextRefused(selection))
 
     def _content(self, selection: int) -> Content:
-        content = self._contents.get(selection)
-        if content is None:
-            raise InvalidValue(f"there are three clipboards, 0 to 2, not {selection!r}")
-        return content
+        try:
+            return self._contents[selection]
+        except (KeyError, TypeError):
+            raise InvalidValue(f"there are three clipboards, 0 to 2, not {selection!r}") from None
 
     def _tell(self, change: ClipboardChange) -> None:
         """Tell every observer; what follows from it, as observers may act, is told after it."""

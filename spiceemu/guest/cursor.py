@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+from spiceemu.guest.geometry import as_point
+from spiceemu.guest.given import as_bytes, as_kind, as_whole
 from spiceemu.guest.observers import Observers
 from spiceemu.protocol.enums import CursorType
 from spiceemu.protocol.errors import InvalidValue
@@ -40,6 +42,8 @@ MIN_POSITION: Final = -(1 << 15)
 MAX_POSITION: Final = (1 << 15) - 1
 """A place on the cursor channel has 16 bits a coordinate."""
 
+HOT_SPOT: Final = "a cursor's hot spot"
+
 _MASK_FROM = 128  # least alpha of a pixel that shows in a format without alpha
 
 _BITS = {
@@ -52,6 +56,11 @@ _BITS = {
     CursorType.COLOR32: 32,
 }
 _COLORS = {CursorType.COLOR4: 16, CursorType.COLOR8: 256}
+
+
+def _check_sides(width: int, height: int) -> None:
+    if not (1 <= as_whole("width", width) <= MAX_CURSOR_SIZE and 1 <= as_whole("height", height) <= MAX_CURSOR_SIZE):
+        raise InvalidValue(f"a cursor's sides are 1 to {MAX_CURSOR_SIZE} pixels, not {width}x{height}")
 
 
 def data_size(kind: CursorType, width: int, height: int) -> int:
@@ -79,10 +88,12 @@ class CursorShape:
     id: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (1 <= self.width <= MAX_CURSOR_SIZE and 1 <= self.height <= MAX_CURSOR_SIZE):
-            raise InvalidValue(f"a cursor's sides are 1 to {MAX_CURSOR_SIZE} pixels, not {self.width}x{self.height}")
-        if not (0 <= self.hot_x < self.width and 0 <= self.hot_y < self.height):
-            raise InvalidValue(f"a cursor's hot spot is inside it, not at ({self.hot_x}, {self.hot_y})")
+        _check_sides(self.width, self.height)
+        hot_x, hot_y = as_point((self.hot_x, self.hot_y), HOT_SPOT)
+        if not (0 <= hot_x < self.width and 0 <= hot_y < self.height):
+            raise InvalidValue(f"{HOT_SPOT} is inside it, not at ({hot_x}, {hot_y})")
+        as_kind("kind", self.kind, CursorType)
+        object.__setattr__(self, "data", as_bytes("data", self.data))
         size = data_size(self.kind, self.width, self.height)
         if len(self.data) != size:
             raise InvalidValue(
@@ -108,11 +119,13 @@ class CursorShape:
 
         :raises InvalidValue: if there are too many colours, or the size is not possible.
         """
-        pixels = bytes(pixels)
+        _check_sides(width, height)
+        hot_x, hot_y = as_point(hot, HOT_SPOT)
+        pixels = as_bytes("pixels", pixels)
         if len(pixels) != width * height * 4:
             raise InvalidValue(f"{width}x{height} BGRA pixels are {width * height * 4} bytes, not {len(pixels)}")
-        if kind is CursorType.ALPHA:
-            return cls(kind, width, height, *hot, pixels)
+        if as_kind("kind", kind, CursorType) is CursorType.ALPHA:
+            return cls(kind, width, height, hot_x, hot_y, pixels)
         if kind is CursorType.MONO:
             raise InvalidValue("a MONO cursor is made of masks, by CursorShape.mono()")
         shown = [alpha >= _MASK_FROM for alpha in pixels[3::4]]
@@ -121,7 +134,7 @@ class CursorShape:
             for place, show in enumerate(shown)
         ]
         mask = _packed([not show for show in shown], 1, (width + 7) // 8 * height)
-        return cls(kind, width, height, *hot, _color_data(kind, width, height, colors) + mask)
+        return cls(kind, width, height, hot_x, hot_y, _color_data(kind, width, height, colors) + mask)
 
     @classmethod
     def mono(cls, width: int, height: int, and_mask: bytes, xor_mask: bytes, hot: tuple[int, int] = (0, 0)) -> Self:
@@ -129,12 +142,13 @@ class CursorShape:
 
         AND 0 shows XOR's colour, 0 black and 1 white; AND 1 shows the screen, with XOR 1 inverted.
         """
-        return cls(CursorType.MONO, width, height, *hot, and_mask + xor_mask)
+        masks = as_bytes("and_mask", and_mask) + as_bytes("xor_mask", xor_mask)
+        return cls(CursorType.MONO, width, height, *as_point(hot, HOT_SPOT), masks)
 
     @classmethod
     def from_art(cls, art: str, hot: tuple[int, int] = (0, 0)) -> Self:
         """Make a cursor of lines of text: ``#`` is black, ``.`` white, a space transparent."""
-        lines = art.strip("\n").split("\n")
+        lines = as_kind("art", art, str).strip("\n").split("\n")
         width = max(map(len, lines))
         pixels = "".join(line.ljust(width) for line in lines)
         unknown = set(pixels) - _INKS.keys()
@@ -239,7 +253,12 @@ class GuestCursor:
             self.hide()
 
     def set_shape(self, shape: CursorShape | None) -> None:
-        """Give the cursor a picture, or none."""
+        """Give the cursor a picture, or none.
+
+        :raises InvalidValue: if it is something else.
+        """
+        if shape is not None:
+            as_kind("shape", shape, CursorShape)
         if shape != self.shape:
             self.shape = shape
             self._tell(CursorShapeChanged(shape))
@@ -247,8 +266,9 @@ class GuestCursor:
     def move(self, x: int, y: int) -> None:
         """Put the hot spot at a place, in pixels of the display.
 
-        :raises InvalidValue: if a coordinate does not fit 16 bits.
+        :raises InvalidValue: if a coordinate is no whole number, or does not fit 16 bits.
         """
+        x, y = as_point((x, y))
         if not (MIN_POSITION <= x <= MAX_POSITION and MIN_POSITION <= y <= MAX_POSITION):
             raise InvalidValue(f"a cursor is at {MIN_POSITION} to {MAX_POSITION}, not ({x}, {y})")
         if (x, y) != (self.x, self.y):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, overload
 
-from spiceemu.codecs.pictures import PIXEL_SIZE, Picture, to_png, to_ppm
+from spiceemu.codecs.pictures import PIXEL_SIZE, Picture, to_file
 from spiceemu.guest.colors import ColorLike, parse_color
 from spiceemu.guest.drawables import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.geometry import Point, Rect, RectLike, as_point, as_rect
+from spiceemu.guest.given import as_bytes, as_kind, as_whole
 from spiceemu.guest.observers import Observers
 from spiceemu.guest.surface import Surface, check_size
 from spiceemu.guest.text import Font, load_font
@@ -34,6 +35,9 @@ MAX_SURFACE_ID: Final = 1023
 
 MAX_HEADS: Final = 16
 """Most heads of one display (spice-server red-qxl.cpp, MAX_MONITORS_COUNT)."""
+
+MAX_HEAD_ID: Final = 0xFFFFFFFF
+"""Highest id of a head; it travels in 32 bits."""
 
 BLACK: Final = 0x000000
 
@@ -59,17 +63,16 @@ class Screenshot(Picture):
     """What a display shows: BGRX pixels, tightly packed, rows from the top, every X byte 0."""
 
     def save(self, path: str | Path) -> None:
-        """Write the picture as PPM or PNG, by the suffix of the path.
+        """Write the picture as PPM, PNG or anything else that Pillow writes, by the suffix of the path.
 
-        :raises InvalidValue: if the suffix is neither ``.ppm`` nor ``.png``.
+        :raises InvalidValue: if no format has the suffix, with those that have one in the text, or the format is not
+            one for such a picture.
+        :raises MissingExtra: if the suffix is neither ``.ppm`` nor ``.png``, and Pillow, which the extra ``media``
+            brings along, is not installed.
         :raises OSError: if the file cannot be written.
         """
-        encoders = {".ppm": to_ppm, ".png": to_png}
         path = Path(path)
-        encode = encoders.get(path.suffix.lower())
-        if encode is None:
-            raise InvalidValue(f"a screenshot's file name ends in .ppm or .png, not {path.suffix!r}")
-        path.write_bytes(encode(self))
+        path.write_bytes(to_file(self, path.suffix))
 
 
 def size_for(heads: Sequence[Head]) -> tuple[int, int]:
@@ -79,12 +82,15 @@ def size_for(heads: Sequence[Head]) -> tuple[int, int]:
     """
     if not 1 <= len(heads) <= MAX_HEADS:
         raise InvalidValue(f"a display has 1 to {MAX_HEADS} heads, not {len(heads)}")
+    for head in heads:
+        as_kind("head", head, Head)
+        check_size(head.width, head.height)
+        if min(as_point((head.x, head.y))) < 0:
+            raise InvalidValue(f"a head lies inside the primary surface, not at ({head.x}, {head.y})")
+        if not 0 <= as_whole("id", head.id) <= MAX_HEAD_ID:
+            raise InvalidValue(f"a head's id is 0 to {MAX_HEAD_ID}, not {head.id}")
     if len({head.id for head in heads}) < len(heads):
         raise InvalidValue(f"two heads have one id: {heads}")
-    for head in heads:
-        check_size(head.width, head.height)
-        if head.x < 0 or head.y < 0:
-            raise InvalidValue(f"a head lies inside the primary surface, not at ({head.x}, {head.y})")
     return max(head.box.right for head in heads), max(head.box.bottom for head in heads)
 
 
@@ -173,14 +179,14 @@ class Display:
 
         The pixels are BGRX, tightly packed, rows from the top. They replace what was there: alpha is not blended.
         """
-        if isinstance(picture, int):
-            if height is None or pixels is None:
-                raise InvalidValue("blit takes a picture, or width, height and pixels")
-            width = picture
-        else:
+        if isinstance(picture, Picture):
             width, height, pixels = picture.width, picture.height, picture.pixels
+        elif height is None or pixels is None:
+            raise InvalidValue("blit takes a picture, or width, height and pixels")
+        else:
+            width = picture
         box = as_rect((*as_point(position), width, height))
-        self._tell(self._surface(surface).blit(box, bytes(pixels)))
+        self._tell(self._surface(surface).blit(box, as_bytes("pixels", pixels)))
 
     def copy(self, source: RectLike, position: Point, *, surface: int = PRIMARY) -> None:
         """Copy a rectangle of a surface to a position of the same surface; the two may overlap."""
@@ -209,14 +215,14 @@ class Display:
 
         :param background: colour of the cells between the ink; None leaves what is there.
         :param scale: magnification of the font, 1 to :data:`~spiceemu.guest.text.MAX_SCALE`.
-        :param font: the package's small font, if not given.
+        :param font: one that :func:`~spiceemu.guest.text.load_font` returned; the small one, if not given.
         """
-        font = (font or load_font()).scaled(scale)
+        font = (load_font() if font is None else as_kind("font", font, Font)).scaled(scale)
         x, y = as_point(position)
         ink = parse_color(color)
         paper = None if background is None else parse_color(background)
         target = self._surface(surface)
-        for number, line in enumerate(text.split("\n")):
+        for number, line in enumerate(as_kind("text", text, str).split("\n")):
             self._tell(target.draw_text(x, y + number * font.height, line, font, ink, paper))
 
     def create_surface(self, width: int, height: int, *, has_alpha: bool = False) -> int:
@@ -246,7 +252,10 @@ class Display:
 
         Nothing but MonitorsChanged is told if the surface has that size already.
         """
-        heads = list(heads)
+        try:
+            heads = list(heads)
+        except TypeError:
+            raise InvalidValue(f"heads is a sequence of Head, not {heads!r}") from None
         width, height = size_for(heads)
         if heads == self.heads:
             return
@@ -315,10 +324,11 @@ class Display:
         self._tell(SurfaceDestroyed(surface.id))
 
     def _surface(self, surface_id: int) -> Surface:
-        surface = self.surfaces.get(surface_id)
-        if surface is None:
-            raise InvalidValue(f"display {self.id} has no surface {surface_id}, only {sorted(self.surfaces)}")
-        return surface
+        try:
+            return self.surfaces[surface_id]
+        except (KeyError, TypeError):
+            text = f"display {self.id} has no surface {surface_id!r}, only {sorted(self.surfaces)}"
+            raise InvalidValue(text) from None
 
     def _tell(self, drawable: Drawable | None) -> None:
         if drawable is not None:

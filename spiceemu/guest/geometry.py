@@ -78,13 +78,14 @@ def as_rect(value: RectLike) -> Rect:
     return Rect(x, y, width, height)
 
 
-def as_point(value: Point) -> Point:
+def as_point(value: Point, what: str = "a position") -> Point:
     """Check a caller's position.
 
+    :param what: what it is, for the error's text.
     :raises InvalidValue: if it is not two whole numbers.
     """
     try:
         x, y = map(index, value)
     except (TypeError, ValueError):
-        raise InvalidValue(f"a position is (x, y) in whole pixels, not {value!r}") from None
+        raise InvalidValue(f"{what} is (x, y) in whole pixels, not {value!r}") from None
     return x, y

@@ -29,7 +29,7 @@ from spiceemu.guest.cursor import (
     CursorShape,
     CursorState,
 )
-from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID, PRIMARY, DisplayState, Head, size_for
+from spiceemu.guest.display import MAX_HEAD_ID, MAX_HEADS, MAX_SURFACE_ID, PRIMARY, DisplayState, Head, size_for
 from spiceemu.guest.keyboard import LOCKS, PREFIXES, KeyboardState, is_scancode
 from spiceemu.guest.machine import GuestState
 from spiceemu.guest.pointer import ALL_BUTTONS, PointerState
@@ -216,7 +216,7 @@ def _read_surface(state: Plain) -> Picture:
 def _read_head(state: Plain) -> Head:
     number, x, y, width, height = state.fields("id", "x", "y", "width", "height")
     return Head(
-        number.integer(0, MAX_NUMBER),
+        number.integer(0, MAX_HEAD_ID),
         x.integer(0, MAX_WIDTH - 1),
         y.integer(0, MAX_HEIGHT - 1),
         width.integer(1, MAX_WIDTH),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from spiceemu.codecs.pictures import MAX_PIXELS, PIXEL_SIZE
 from spiceemu.guest.drawables import Blit, Copy, CopySurface, Fill, Text
 from spiceemu.guest.geometry import Rect
+from spiceemu.guest.given import as_whole
 from spiceemu.protocol.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ _revisions = count(1)
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse the size of a surface that is empty or too large.
+    """Refuse the size of a surface that is empty, too large or not in whole pixels.
 
     :raises InvalidValue: with the limit in the text.
     """
-    if not (1 <= width <= MAX_WIDTH and 1 <= height <= MAX_HEIGHT):
+    if not (1 <= as_whole("width", width) <= MAX_WIDTH and 1 <= as_whole("height", height) <= MAX_HEIGHT):
         raise InvalidValue(f"a surface is 1x1 to {MAX_WIDTH}x{MAX_HEIGHT} pixels, not {width}x{height}")
     if width * height > MAX_AREA:
         raise InvalidValue(f"a surface has at most {MAX_AREA} pixels, not {width}x{height} = {width * height}")

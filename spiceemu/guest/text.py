@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from spiceemu.guest.given import as_whole
 from spiceemu.protocol.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class Font:
     def scaled(self, scale: int) -> Font:
         """Return this font magnified.
 
-        :raises InvalidValue: if the product of scales is not from 1 to :data:`MAX_SCALE`.
+        :raises InvalidValue: if the product of scales is not a whole number from 1 to :data:`MAX_SCALE`.
         """
-        total = self.scale * scale
+        total = self.scale * as_whole("scale", scale)
         if not 1 <= total <= MAX_SCALE:
             raise InvalidValue(f"a font's scale is 1 to {MAX_SCALE}, not {total}")
         return self if scale == 1 else _scaled(self, scale)

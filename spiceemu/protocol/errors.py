@@ -73,7 +73,16 @@ class MigrationAborted(LocalError):
 
 
 class MissingExtra(LocalError, ImportError):
-    """An optional dependency is needed; the text names the extra to install."""
+    """An optional dependency is needed; the text names the extra to install.
+
+    :param what: what needs it.
+    :param package: what is needed.
+    :param extra: the extra that brings it along.
+    """
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        how = f"pip install 'spiceemu[{extra}]', or '.[{extra}]' in a checkout"
+        super().__init__(f"{what} needs the package {package}: {how}", name=package)
 
 
 class MalformedSnapshot(LocalError, ValueError):

@@ -146,11 +146,7 @@ def encrypt_ticket(public_der: bytes, password: bytes, *, random_bits: Callable[
     :raises InvalidData: the server's public key is not one.
     :raises InvalidValue: the password holds a NUL or more than ``MAX_PASSWORD_LENGTH`` bytes.
     """
-    if len(password) > MAX_PASSWORD_LENGTH:
-        raise InvalidValue(f"password: {len(password)} bytes, at most {MAX_PASSWORD_LENGTH}")
-    if b"\0" in password:
-        raise InvalidValue("password: a NUL ends it, so it cannot hold one")
-    return encrypt(public_der, password + b"\0", random_bits=random_bits)
+    return encrypt(public_der, password_bytes(password) + b"\0", random_bits=random_bits)
 
 
 def encrypt(public_der: bytes, plaintext: bytes, *, random_bits: Callable[[int], int] = system_random) -> bytes:
@@ -182,23 +178,34 @@ def parse_public_key(public_der: bytes) -> int:
     return int.from_bytes(modulus)
 
 
+def password_bytes(value: str | bytes | None) -> bytes:
+    """Return a password as a ticket holds it, without its NUL: text as UTF-8, ``None`` as nothing.
+
+    :raises InvalidValue: it has no UTF-8, or holds a NUL or more than ``MAX_PASSWORD_LENGTH`` bytes.
+    """
+    try:
+        encoded = value.encode() if isinstance(value, str) else value or b""
+    except UnicodeEncodeError:
+        raise InvalidValue("password: half of a surrogate pair is no text that can be sent") from None
+    if len(encoded) > MAX_PASSWORD_LENGTH:
+        raise InvalidValue(f"password: {len(encoded)} bytes, at most {MAX_PASSWORD_LENGTH}")
+    if b"\0" in encoded:
+        raise InvalidValue("password: a NUL ends it, so it cannot hold one")
+    return encoded
+
+
 class Password:
     """What a ticket must hold, and until when.
 
-    :param value: text (sent as UTF-8) or bytes; empty or ``None`` asks for no password.
+    :param value: text or bytes, as :func:`password_bytes` takes them; empty or ``None`` asks for no password.
     :param expires_at: time after which no ticket is right any more, on the clock of ``verify``; ``None`` is never.
-    :raises InvalidValue: the value holds a NUL or more than ``MAX_PASSWORD_LENGTH`` bytes.
+    :raises InvalidValue: no ticket can hold the value.
     """
 
     __slots__ = ("_value", "expires_at")
 
     def __init__(self, value: str | bytes | None = None, expires_at: float | None = None) -> None:
-        encoded = value.encode() if isinstance(value, str) else value or b""
-        if len(encoded) > MAX_PASSWORD_LENGTH:
-            raise InvalidValue(f"password: {len(encoded)} bytes, at most {MAX_PASSWORD_LENGTH}")
-        if b"\0" in encoded:
-            raise InvalidValue("password: a NUL ends it, so it cannot hold one")
-        self._value = encoded
+        self._value = password_bytes(value)
         self.expires_at = expires_at
 
     def __repr__(self) -> str:

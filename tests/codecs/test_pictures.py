@@ -1,15 +1,18 @@
-"""The picture itself, and PPM and PNG files of it."""
+"""The picture itself, and files of it."""
 
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
+from io import BytesIO
 
 import pytest
 from hypothesis import given, strategies as st
+from PIL import Image
 
-from spiceemu.codecs.pictures import MAX_PIXELS, Picture, from_ppm, to_png, to_ppm
-from spiceemu.protocol.errors import InvalidValue, MalformedImage
+from spiceemu.codecs.pictures import MAX_PIXELS, Picture, from_ppm, to_file, to_png, to_ppm
+from spiceemu.protocol.errors import InvalidValue, MalformedImage, MissingExtra
 
 FOUR = Picture(2, 2, bytes.fromhex("010203ff 040506ff 070809ff 0a0b0cff"))
 
@@ -71,3 +74,33 @@ def test_png() -> None:
     assert [name for name, _ in chunks] == [b"IHDR", b"IDAT", b"IEND"]
     assert struct.unpack(">IIBBBBB", chunks[0][1]) == (2, 2, 8, 2, 0, 0, 0)
     assert zlib.decompress(chunks[1][1]) == bytes.fromhex("00 030201 060504 00 090807 0c0b0a")
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".bmp", "BMP"), (".TIFF", "TIFF"), (".webp", "WEBP"), (".jpg", "JPEG")])
+def test_other_formats_are_written_by_pillow(suffix: str, kind: str) -> None:
+    green = Picture(16, 16, bytes.fromhex("10c02000") * 256)
+    with Image.open(BytesIO(to_file(green, suffix))) as image:
+        assert image.format == kind
+        colours = image.convert("RGB").tobytes()
+    assert max(abs(colours[index] - (0x20, 0xC0, 0x10)[index % 3]) for index in range(16 * 16 * 3)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("suffix", "reason"),
+    [
+        (".xyz", r"ends in '\.xyz'; there are .*\.gif, .*\.jpg, .*\.webp"),
+        ("", "ends in ''; there are"),
+        (".xbm", r"<Picture 2x2 BGRX> cannot be written as '\.xbm': "),
+    ],
+)
+def test_formats_that_cannot_be_written(suffix: str, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        to_file(FOUR, suffix)
+
+
+def test_ppm_and_png_need_no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert to_file(FOUR, ".PPM") == to_ppm(FOUR)
+    assert to_file(FOUR, ".png") == to_png(FOUR)
+    with pytest.raises(MissingExtra, match=r"Pillow: pip install 'spiceemu\[media\]', or '\.\[media\]' in a checkout"):
+        to_file(FOUR, ".jpg")

@@ -220,12 +220,20 @@ def test_half_a_character_is_no_text(clipboard: Clipboard, told: list[ClipboardC
     assert told == []
 
 
+@pytest.mark.parametrize(("text", "kind"), [(5, "int"), (None, "NoneType"), (b"x", "bytes")])
+def test_text_is_text(clipboard: Clipboard, told: list[ClipboardChange], text: str, kind: str) -> None:
+    with pytest.raises(InvalidValue, match=f"text is of type str, not {kind}"):
+        clipboard.set_text(text)
+    assert told == []
+
+
 def test_there_are_three(clipboard: Clipboard) -> None:
     for call in (clipboard.text_of, clipboard.clear, clipboard.client_cleared, clipboard.text_refused):
         with pytest.raises(InvalidValue, match="three clipboards"):
             call(3)
-    with pytest.raises(InvalidValue):
-        clipboard.set_text("x", 3)
+    for selection in (3, "0", []):
+        with pytest.raises(InvalidValue, match="three clipboards"):
+            clipboard.set_text("x", selection)
     with pytest.raises(InvalidValue):
         clipboard.client_copied([], -1)
 

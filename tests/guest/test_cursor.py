@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -227,6 +229,42 @@ def test_what_changes_nothing_is_not_told(cursor: GuestCursor, told: list[Cursor
     cursor.move(0, 0)
     cursor.hide()
     assert told == []
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: CursorShape(CursorType.ALPHA, 1, 1, 0, 0, "abcd"), "data is bytes, not str"),
+        (lambda: CursorShape(CursorType.ALPHA, 1.0, 1, 0, 0, bytes(4)), "width is a whole number"),
+        (lambda: CursorShape(CursorType.ALPHA, 1, "1", 0, 0, bytes(4)), "height is a whole number"),
+        (lambda: CursorShape(CursorType.ALPHA, 1, 1, 0.5, 0, bytes(4)), "hot spot is \\(x, y\\) in whole pixels"),
+        (lambda: CursorShape("ALPHA", 1, 1, 0, 0, bytes(4)), "kind is of type CursorType, not str"),
+        (lambda: CursorShape.from_bgra(1, 1, 4), "pixels is bytes, not int"),
+        (lambda: CursorShape.from_bgra(1, None, bytes(4)), "height is a whole number"),
+        (lambda: CursorShape.from_bgra(0, 0, b"", kind=CursorType.COLOR4), "sides are 1 to 512"),
+        (lambda: CursorShape.from_bgra(-1, -1, bytes(4), kind=CursorType.COLOR4), "sides are 1 to 512"),
+        (lambda: CursorShape.from_bgra(1, 1, bytes(4), hot=0), "hot spot is \\(x, y\\)"),
+        (lambda: CursorShape.from_bgra(1, 1, bytes(4), hot=(0, 0, 0)), "hot spot is \\(x, y\\)"),
+        (lambda: CursorShape.from_bgra(1, 1, bytes(4), kind="ALPHA"), "kind is of type CursorType, not str"),
+        (lambda: CursorShape.mono(1, 1, 1, b"\0"), "and_mask is bytes, not int"),
+        (lambda: CursorShape.mono(1, 1, b"\0", "0"), "xor_mask is bytes, not str"),
+        (lambda: CursorShape.from_art(["#"]), "art is of type str, not list"),
+        (lambda: GuestCursor().set_shape("arrow"), "shape is of type CursorShape, not str"),
+        (lambda: GuestCursor().move(1.5, 0), "\\(x, y\\) in whole pixels"),
+        (lambda: GuestCursor().move("1", 0), "\\(x, y\\) in whole pixels"),
+    ],
+)
+def test_what_a_cursor_cannot_be_is_refused(make: Callable[[], object], reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        make()
+
+
+def test_a_shape_keeps_its_own_pixels() -> None:
+    pixels = bytearray(RED)
+    shape = CursorShape(CursorType.ALPHA, 1, 1, 0, 0, pixels)
+    pixels[:] = CLEAR
+    assert shape.data == RED
+    assert hash(shape) == hash(CursorShape.from_bgra(1, 1, RED))
 
 
 @pytest.mark.parametrize("place", [(32768, 0), (0, -32769)])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 import zlib
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, strategies as st
+from PIL import Image
 
 from spiceemu.codecs.pictures import Picture
 from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID, Display, Head
@@ -305,6 +307,50 @@ def test_a_surface_that_is_not_there_is_refused() -> None:
             call()
 
 
+#: Calls with an argument of another type than theirs, and what names it.
+MISTAKEN = {
+    "fill's rectangle": (lambda it: it.fill(5, 0), r"\(x, y, width, height\)"),
+    "fill's colour": (lambda it: it.fill((0, 0, 1, 1), 1.5), "a colour is"),
+    "fill's surface": (lambda it: it.fill((0, 0, 1, 1), 0, surface=[]), r"no surface \[\]"),
+    "a number of pixels": (lambda it: it.blit((0, 0), 2, 2, 16), "pixels is bytes, not int"),
+    "pixels as text": (lambda it: it.blit((0, 0), 2, 2, "a" * 16), "pixels is bytes, not str"),
+    "pixels as numbers": (lambda it: it.blit((0, 0), 2, 2, [0] * 16), "pixels is bytes, not list"),
+    "a picture's pixels as text": (lambda it: it.blit((0, 0), Picture(1, 1, "abcd")), "pixels is bytes, not str"),
+    "no picture": (lambda it: it.blit((0, 0), None), "a picture, or width, height and pixels"),
+    "a broken size": (lambda it: it.blit((0, 0), 1.5, 2, bytes(12)), "whole pixels"),
+    "copy's position": (lambda it: it.copy((0, 0, 1, 1), 5), r"\(x, y\)"),
+    "copy's source": (lambda it: it.copy("0011", (0, 0)), r"\(x, y, width, height\)"),
+    "another surface": (lambda it: it.copy_surface("1", (0, 0, 1, 1), (0, 0)), "no surface '1'"),
+    "text": (lambda it: it.text((0, 0), 5, color=0), "text is of type str, not int"),
+    "a font's name": (lambda it: it.text((0, 0), "a", color=0, font="large"), "font is of type Font, not str"),
+    "no font": (lambda it: it.text((0, 0), "a", color=0, font=""), "font is of type Font, not str"),
+    "a broken scale": (lambda it: it.text((0, 0), "a", color=0, scale=1.5), r"scale is a whole number, not 1\.5"),
+    "a size as text": (lambda it: it.resize("10", "10"), "width is a whole number, not '10'"),
+    "a surface's broken size": (lambda it: it.create_surface(1.5, 1), r"width is a whole number, not 1\.5"),
+    "a surface to destroy": (lambda it: it.destroy_surface(None), "no surface None"),
+}
+
+
+@pytest.mark.parametrize(("call", "reason"), MISTAKEN.values(), ids=MISTAKEN.keys())
+def test_what_a_call_cannot_use_is_refused_and_changes_nothing(call: Callable[[Display], None], reason: str) -> None:
+    display = Display(0, 30, 20)
+    drawables = record(display)
+    with pytest.raises(InvalidValue, match=reason):
+        call(display)
+    assert drawables == []
+
+
+@pytest.mark.parametrize(
+    "pixels", [bytearray(RED), memoryview(RED), array("I", RED)], ids=["bytearray", "view", "array"]
+)
+def test_pixels_may_be_in_any_memory(pixels: bytes | bytearray | memoryview) -> None:
+    display = Display(0, 1, 1)
+    drawables = record(display)
+    display.blit((0, 0), 1, 1, pixels)
+    assert drawables == [Blit(0, Rect(0, 0, 1, 1), RED)]
+    assert type(drawables[0].pixels) is bytes
+
+
 def test_the_primary_cannot_be_destroyed() -> None:
     with pytest.raises(InvalidValue, match="resize"):
         Display().destroy_surface(0)
@@ -372,6 +418,13 @@ def test_two_heads_make_the_primary_as_large_as_they_need() -> None:
         ([Head(0, 0, 0, MAX_WIDTH + 1, 1)], f"to {MAX_WIDTH}x{MAX_HEIGHT}"),
         ([Head(0, MAX_WIDTH, 0, 1, 1)], f"to {MAX_WIDTH}x{MAX_HEIGHT}"),
         ([Head(0, 0, 0, MAX_WIDTH, 1), Head(1, 0, 0, 1, MAX_HEIGHT)], "pixels"),
+        ([Head(-1, 0, 0, 10, 10)], "id is 0 to 4294967295, not -1"),
+        ([Head(1 << 32, 0, 0, 10, 10)], "id is 0 to 4294967295, not 4294967296"),
+        ([Head("0", 0, 0, 10, 10)], "id is a whole number, not '0'"),
+        ([Head(0, 0.5, 0, 10, 10)], r"\(x, y\) in whole pixels, not \(0\.5, 0\)"),
+        ([Head(0, 0, 0, 10, "10")], "height is a whole number, not '10'"),
+        ([(0, 0, 0, 10, 10)], "head is of type Head, not tuple"),
+        (10, "heads is a sequence of Head, not 10"),
     ],
 )
 def test_impossible_heads_change_nothing(heads: list[Head], reason: str) -> None:
@@ -422,9 +475,21 @@ def test_screenshot_saves_png(tmp_path: Path) -> None:
     assert zlib.decompress(png[at + 4 : at + 4 + length])[1:] == b"\x03\x02\x01\x06\x05\x04"
 
 
-def test_screenshot_refuses_another_suffix(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match=r"\.ppm or \.png, not '\.jpg'"):
-        Display(0, 1, 1).screenshot().save(tmp_path / "shot.jpg")
+def test_screenshot_as_what_pillow_writes(tmp_path: Path) -> None:
+    path = tmp_path / "shot.BMP"
+    display = Display(0, 3, 2)
+    display.fill((1, 0, 1, 1), "#102030")
+
+    display.screenshot().save(path)
+
+    with Image.open(path) as image:
+        assert (image.format, image.size, image.mode) == ("BMP", (3, 2), "RGB")
+        assert image.tobytes() == bytes(3) + b"\x10\x20\x30" + bytes(4 * 3)
+
+
+def test_screenshot_refuses_a_suffix_that_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValue, match=r"ends in '\.txt'; there are .*\.jpg, .*\.png"):
+        Display(0, 1, 1).screenshot().save(tmp_path / "shot.txt")
 
     assert list(tmp_path.iterdir()) == []
 

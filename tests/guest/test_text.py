@@ -64,6 +64,12 @@ def test_a_scaled_font_draws_each_pixel_as_a_square() -> None:
     assert picture(double.scaled(3), "a") == picture(TINY.scaled(6), "a")
 
 
+@pytest.mark.parametrize("scale", [1.5, 1.0, "1", None])
+def test_a_scale_is_a_whole_number(scale: int) -> None:
+    with pytest.raises(InvalidValue, match="scale is a whole number"):
+        TINY.scaled(scale)
+
+
 def test_scale_is_limited() -> None:
     assert TINY.scaled(1) is TINY
     assert TINY.scaled(MAX_SCALE).width == 3 * MAX_SCALE

@@ -324,7 +324,7 @@ def test_text_is_sent_as_utf8() -> None:
 
 def test_a_password_that_cannot_travel_is_refused() -> None:
     Password("x" * MAX_PASSWORD_LENGTH)
-    for value in ("x" * 61, "ä" * 31, "a\0b"):
+    for value in ("x" * 61, "ä" * 31, "a\0b", "\ud800"):
         with pytest.raises(InvalidValue):
             Password(value)
 

@@ -18,6 +18,7 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from spiceemu._version import __version__
 from spiceemu.protocol.capabilities import ChannelType
@@ -88,7 +89,7 @@ def serve(*options: str, password_variable: str | None = None) -> Serving:
 
 def link(connection: socket.socket, password: str = "", channel: ChannelType = ChannelType.MAIN) -> ClientLink:
     """Link on a connection; raises what the server refuses with."""
-    client = ClientLink(channel, password=password.encode())
+    client = ClientLink(channel, password=password.encode(errors="surrogateescape"))
     while not client.linked:
         connection.sendall(client.data_to_send())
         received = connection.recv(65536)
@@ -102,11 +103,15 @@ def link_to(port: int, password: str = "") -> ClientLink:
         return link(connection, password)
 
 
-def run(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, before: str = "", password_variable: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command where it ends by itself; ``before`` is Python code that it runs first."""
     code = f"{before}\nimport sys\nfrom spiceemu.cli import main\nsys.exit(main(sys.argv[1:]))"
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=TIMEOUT, env=environment()
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env=environment(password_variable),
     )
 
 
@@ -242,10 +247,10 @@ def test_a_signal_while_the_server_is_loaded() -> None:
 # Passwords
 
 
-@pytest.fixture
-def password_file(tmp_path: Path) -> Path:
+@pytest.fixture(params=["utf-8", "utf-8-sig"])
+def password_file(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     path = tmp_path / "password"
-    path.write_bytes("from the file: schlüssel\r\nsomething else\n".encode())
+    path.write_bytes("from the file: schlüssel\r\nsomething else\n".encode(request.param))
     return path
 
 
@@ -275,9 +280,16 @@ def test_password_variable() -> None:
             link_to(serving.port)
 
 
-def test_an_empty_password_option_lets_everybody_in() -> None:
-    with serve("--password=", password_variable="not this one") as serving:
-        assert link_to(serving.port).linked
+@posix_only
+def test_a_password_variable_that_is_no_utf8(tmp_path: Path) -> None:
+    latin = os.fsdecode("schlüssel".encode("latin-1"))
+    with serve(password_variable=latin) as serving:
+        assert link_to(serving.port, latin).linked
+        with pytest.raises(PermissionDenied):
+            link_to(serving.port, "schlüssel")
+    file = tmp_path / "spice.vv"
+    refused(run("serve", "--port=0", "--vv", str(file), password_variable=latin), 2, "--vv needs a password in UTF-8")
+    assert not file.exists()
 
 
 def test_a_password_expires() -> None:
@@ -343,6 +355,30 @@ def test_ones_own_certificate(certificate: ThrowawayCertificate) -> None:
         assert "throw-away" not in serving.errors
 
 
+@pytest.fixture
+def encrypted_key(certificate: ThrowawayCertificate, tmp_path: Path) -> Path:
+    """The certificate's key, which "open sesame" opens."""
+    path = tmp_path / "encrypted.pem"
+    key = serialization.load_pem_private_key(certificate.key.read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"open sesame")
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    return path
+
+
+def test_an_encrypted_key(certificate: ThrowawayCertificate, encrypted_key: Path, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("open sesame\n")
+    files = ("--tls-cert", str(certificate.certificate), "--tls-key", str(encrypted_key))
+    options = ("--tls-port=0", *files, "--tls-key-password-file", str(password))
+    with serve(*options) as serving:
+        assert tls_link(certificate.ca, serving.tls_port).linked
+    password.write_text("open barley\n")
+    refused(run("serve", "--port=0", *options), 4, f"key file {encrypted_key}: does not open with the password")
+    password.unlink()
+    refused(run("serve", "--port=0", *options), 6, f"cannot read password file {password}")
+    refused(run("serve", "--port=0", *options[:-2]), 4, f"key file {encrypted_key}: is encrypted")
+
+
 # The connection file
 
 
@@ -389,6 +425,17 @@ def test_a_connection_file_without_tls_and_password(tmp_path: Path) -> None:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@posix_only
+def test_a_connection_file_for_whoever_reads_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    path.chmod(0o644)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor) as reader, serve("--vv", str(path)) as serving:
+        assert f"port={serving.port}\n" in reader.read()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
 # What cannot be done
 
 
@@ -407,9 +454,8 @@ def taken_port() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("option", ["--port", "--tls-port"])
-def test_a_port_in_use(option: str, taken_port: str, certificate: ThrowawayCertificate) -> None:
-    ports = ("--port=none", f"--tls-cert={certificate.certificate}", f"--tls-key={certificate.key}")
-    extra = ports if option == "--tls-port" else ()
+def test_a_port_in_use(option: str, taken_port: str) -> None:
+    extra = ("--port=none", "--password=x") if option == "--tls-port" else ()
     result = run("serve", *extra, option, taken_port)
     refused(result, 3, f"127.0.0.1:{taken_port}: Address already in use", option)
 
@@ -448,7 +494,14 @@ def test_a_missing_extra() -> None:
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(None, "No such file"), (b"\nsecond line\n", "empty"), (b"", "empty"), (b"\xff\n", "UTF-8")],
+    [
+        (None, "No such file"),
+        (b"\nsecond line\n", "empty"),
+        (b"", "empty"),
+        (b"\xef\xbb\xbf\n", "empty"),
+        (b"\xff\n", "UTF-8"),
+        (b"p" * 5000, "more than 4096 bytes"),
+    ],
 )
 def test_an_unusable_password_file(tmp_path: Path, content: bytes | None, text: str) -> None:
     path = tmp_path / "password"
@@ -457,10 +510,17 @@ def test_an_unusable_password_file(tmp_path: Path, content: bytes | None, text: 
     refused(run("serve", "--port=0", "--password-file", str(path)), 6, str(path), text)
 
 
-@pytest.mark.parametrize("options", [("--vv",), ("--tls-port=0", "--tls-ca-out")])
+@pytest.mark.parametrize("options", [("--password=x", "--tls-port=0", "--vv"), ("--tls-port=0", "--tls-ca-out")])
 def test_a_file_that_cannot_be_written(tmp_path: Path, options: tuple[str, ...]) -> None:
     path = tmp_path / "absent" / "file"
     refused(run("serve", "--port=0", *options, str(path)), 6, f"cannot write {path}: No such file or directory")
+
+
+@posix_only
+def test_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    refused(run("serve", "--port=0", "--vv", str(path)), 6, f"cannot write {path}: ")
 
 
 @pytest.mark.parametrize(
@@ -471,11 +531,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, options: tuple[str, ...])
         (("--plain-channels=mane",), "no channel is called 'mane'"),
     ],
 )
-def test_options_that_the_server_refuses(
-    options: tuple[str, ...], text: str, certificate: ThrowawayCertificate
-) -> None:
-    if "--tls-port=0" in options:
-        options += ("--tls-cert", str(certificate.certificate), "--tls-key", str(certificate.key))
+def test_options_that_the_server_refuses(options: tuple[str, ...], text: str) -> None:
     refused(run("serve", "--port=0", *options), 2, text, "see spiceemu serve --help")
 
 

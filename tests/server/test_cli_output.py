@@ -1,8 +1,9 @@
-"""What becomes of the commands when their standard output cannot be written."""
+"""What becomes of the commands when their standard output or standard error cannot be written."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,42 @@ def test_a_full_disk(arguments: tuple[str, ...]) -> None:
 @posix_only
 def test_no_standard_output_at_all(arguments: tuple[str, ...]) -> None:
     assert run(arguments, None) == (int(arguments[0] == "lint"), "")
+
+
+@posix_only
+@pytest.mark.parametrize("command", ["serve --port 0", "record 127.0.0.1:1 FILE", "lint --relay 127.0.0.1:1"])
+def test_nobody_reads_the_address(command: str, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert run(tuple(command.replace("FILE", str(tmp_path / "file")).split()), writing) == (exits.EXIT_FILE, "")
+    finally:
+        os.close(writing)
+
+
+UNWRITABLE_ERRORS = ["2>&-", pytest.param("2>/dev/full", marks=pytest.mark.skipif(not FULL.exists(), reason="none"))]
+
+
+def start(redirection: str, *arguments: str) -> subprocess.Popen[str]:
+    """Run the command with its standard error elsewhere."""
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@posix_only
+@pytest.mark.parametrize("redirection", UNWRITABLE_ERRORS)
+def test_what_cannot_be_said_changes_no_exit_code(redirection: str) -> None:
+    for options, code in ((("--prot", "0"), exits.EXIT_USAGE), (("--host", "192.0.2.1"), exits.EXIT_ADDRESS)):
+        process = start(redirection, "serve", *options)
+        assert process.communicate(timeout=TIMEOUT) == ("", None)
+        assert process.returncode == code
+
+
+@posix_only
+@pytest.mark.parametrize("redirection", UNWRITABLE_ERRORS)
+def test_notices_that_cannot_be_written_end_nothing(redirection: str) -> None:
+    with start(redirection, "serve", "--port", "0", "--blank", "--password", "x") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("spice://")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT) == 0

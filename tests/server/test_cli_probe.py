@@ -112,6 +112,7 @@ async def test_passwords(tmp_path: Path) -> None:
         by_file = await run(address, "--password-file", str(file), password="wrong")
         by_variable = await run(address, password="s3cret")
         wrong = await run(address, password="wrong")
+        no_utf8 = await run(address, password="\udcff")
         missing = await run(address)
     assert by_file == by_variable
     assert by_file.code == 0
@@ -120,6 +121,7 @@ async def test_passwords(tmp_path: Path) -> None:
     assert wrong.err == (
         f"spiceemu: {address}: it does not let us in, PERMISSION_DENIED in the result: the password is wrong\n"
     )
+    assert no_utf8 == wrong
     assert missing.err.endswith("PERMISSION_DENIED in the result: it wants a password\n")
 
 

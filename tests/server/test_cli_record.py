@@ -233,6 +233,7 @@ def test_help() -> None:
         (("127.0.0.1:1", "FILE", "--liste=1"), "unrecognized arguments"),
         (("127.0.0.1:1", "FILE", "--server-ca=x"), "need --server-tls"),
         (("127.0.0.1:1", "FILE", "--tls-key=x"), "--tls-key needs --tls-cert"),
+        (("127.0.0.1:1", "FILE", "--tls-key-password-file=x"), "--tls-key-password-file needs --tls-cert"),
         (("spice+unix:///x", "FILE", "--server-tls"), "needs --server-name"),
     ],
 )
@@ -260,6 +261,8 @@ def test_unusable_files(tmp_path: Path) -> None:
     refused(run("127.0.0.1:1", str(absent)), 6, f"cannot write {absent}: No such file or directory")
     there = str(tmp_path / "session.rec")
     refused(run("127.0.0.1:1", there, "--tls-cert", str(absent)), 4, "certificate file", "No such file")
+    password = ("--tls-cert", there, "--tls-key-password-file", str(absent))
+    refused(run("127.0.0.1:1", there, *password), 6, f"cannot read password file {absent}: No such file")
     refused(run("127.0.0.1:1", there, "--server-tls", "--server-ca", str(absent)), 4, "CA file", "No such file")
 
 

@@ -143,6 +143,27 @@ def test_a_file_that_was_taken_away_is_no_harm(tmp_path: Path) -> None:
 
 
 @unix_only
+def test_a_path_that_another_server_has_taken_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "spice.sock"
+    first = listen_unix(str(path))
+    path.unlink()
+    second = listen_unix(str(path))
+    close_all([first])
+    assert path.exists()
+    close_all([second])
+    assert not path.exists()
+
+
+@unix_only
+def test_a_file_that_somebody_else_made_is_theirs_to_remove(tmp_path: Path) -> None:
+    path = tmp_path / "spice.sock"
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(str(path))
+        close_all([given])
+    assert path.exists()
+
+
+@unix_only
 def test_a_socket_that_nobody_listens_on_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "spice.sock"
     listen_unix(str(path)).close()
@@ -224,6 +245,8 @@ def test_addresses_are_shown_as_clients_reach_them(host: str, shown: str) -> Non
         ("::", False),
         ("", False),
         ("10.0.0.1", False),
+        ("127.0.0.1.nip.io", False),
+        ("127.example.com", False),
     ],
 )
 def test_loopback(host: str, loopback: bool) -> None:

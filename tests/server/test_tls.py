@@ -122,7 +122,9 @@ def test_hosts_no_certificate_can_name(tmp_path: Path, hosts: list[str]) -> None
 
 def test_the_extra_is_named_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(MissingExtra, match=r"spiceemu\[tls\]"):
+    with pytest.raises(
+        MissingExtra, match=r"cryptography: pip install 'spiceemu\[tls\]', or '\.\[tls\]' in a checkout"
+    ):
         throwaway_certificate(tmp_path)
 
 
@@ -153,7 +155,10 @@ def test_an_encrypted_key_opens_with_its_password(made: ThrowawayCertificate, tm
     assert handshake(context, client_context(made.ca_pem), "localhost") == b"REDQ"
 
 
-@pytest.mark.parametrize(("password", "text"), [(None, "no password is given"), ("wrong", "does not open")])
+@pytest.mark.parametrize(
+    ("password", "text"),
+    [(None, "no password is given"), *((wrong, "does not open") for wrong in ("", "wrong", "x" * 1025, "\ud800"))],
+)
 def test_an_encrypted_key_does_not_open_otherwise(
     made: ThrowawayCertificate, tmp_path: Path, password: str | None, text: str
 ) -> None:
