@@ -79,6 +79,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
                 sound=not options.no_sound,
                 compat=options.compat,
                 features=options.features,
+                max_events=0,  # nobody looks at them
             )
         with suppress(asyncio.CancelledError):  # SIGTERM
             asyncio.run(_serve(server, options, password, tls))

@@ -76,7 +76,7 @@ class AgentMessage(Record):
         """
         stream = _Noting(data)
         try:
-            fields = cls.layout.parse_stream(stream, **layout._asdict())
+            fields = cls.layout.parse_stream(stream, **_context(layout))
         except _TooMany as error:
             raise LimitExceeded(f"{cls.spec.name}.{_field(error)} at offset {stream.place}: {error.reason}") from None
         except construct.StreamError as error:
@@ -94,7 +94,7 @@ class AgentMessage(Record):
         :raises NotCompatible: for a value that the layout has no place for.
         """
         try:
-            data: bytes = self.layout.build(to_fields(self), **layout._asdict())
+            data: bytes = self.layout.build(to_fields(self), **_context(layout))
         except _NotAgreed as error:
             raise NotCompatible(f"{self.spec.name}.{_field(error)}: {error.reason}") from None
         except construct.ConstructError as error:
@@ -165,6 +165,15 @@ class _Noting(io.BytesIO):
     def shortage(self) -> str:
         """Why the last read failed."""
         return f"needs {self.asked} bytes, {self.tell() - self.place} left"
+
+
+def _context(layout: ClipboardLayout) -> dict[str, Any]:
+    """What construct is told besides the bytes.
+
+    With a root of its own it does not make the message's context its own root: that would be a cycle, which keeps the
+    message and its bytes, up to 16 MiB, until the collector comes by.
+    """
+    return {"_root": None, **layout._asdict()}
 
 
 def _field(error: construct.ConstructError) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -358,3 +360,19 @@ def test_announcing_takes_as_many_words_as_needed() -> None:
 def test_optional_fields_are_not_positional() -> None:
     fields = {field.name: field.kw_only for field in dataclasses.fields(agent.ClipboardGrab)}
     assert fields == {"selection": True, "serial": True, "types": False}
+
+
+def test_a_message_is_gone_when_nobody_has_it_any_more() -> None:
+    """Without waiting for the collector: a client may send one of 16 MiB after the other."""
+    data = agent.Clipboard(1, bytes(1 << 20)).build()
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            agent.Clipboard.parse(data).build()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert left < 1 << 20
