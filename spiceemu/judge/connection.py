@@ -185,9 +185,10 @@ class ConnectionJudge:
             for direction, (start, limit) in starts.items()
         }
         if exists(level, channel, link.channel_id):  # otherwise that is the fault, and not each message
+            receivers = {SERVER: client & level.heeded(channel), CLIENT: server}
             self._gates = {
-                SERVER: Gate(level, SERVER, client & level.heeded(channel), local=self._local),
-                CLIENT: Gate(level, CLIENT, server, local=self._local),
+                direction: Gate(level, channel, direction, known, mini=link.mini_header, local=self._local)
+                for direction, known in receivers.items()
             }
         scene = Scene(level, self._session, channel, link.channel_id, link.connection_id or 0, client, server)
         self._rules = RULES[channel](scene)
@@ -253,7 +254,6 @@ class ConnectionJudge:
 
     def _judge_frame(self, direction: str, frame: Frame) -> Iterator[Finding]:
         self.messages += 1
-        mini = self._cutters[direction].mini
         if direction == CLIENT:
             # spice-gtk numbers messages when it makes them and sends some of them later; no server minds.
             self._serials[CLIENT] = frame.serial
@@ -274,9 +274,6 @@ class ConnectionJudge:
                 body = body[: frame.sub_list]
             if number == LIST_ID and direction == SERVER:
                 parts += sub_messages(body, 0)
-                if not mini and self.level.has(base.List.spec.feature):  # else that is the fault
-                    reason = f"{base.List.spec.name} travels with mini headers only, full ones have room for a list"
-                    yield self._finding(direction, frame, Kind.ORDER, base.List.spec.name, reason)
         except RemoteError as error:
             yield self._finding(direction, frame, Kind.MALFORMED, base.List.spec.name, str(error))
         if direction == SERVER and self._rules is not None and number != base.SetAck.spec.ids[SERVER]:

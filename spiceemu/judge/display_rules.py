@@ -105,20 +105,14 @@ class DisplayRules(ChannelRules):
 
     def mode(self, message: display.Mode) -> Iterator[Breach]:
         """MODE makes the primary where there are no surfaces."""
-        if self.level.has(Feature.SURFACES):
-            yield self._outdated(message)
-        elif self._surfaces.was_added(PRIMARY):
+        if self._surfaces.was_added(PRIMARY) and not self.level.has(Feature.SURFACES):  # else it is the fault itself
             yield Breach(message.spec.name, reason="comes while there is a screen, without display.Reset before it")
         self._create(PRIMARY)
 
-    def reset(self, message: display.Reset) -> Iterator[Breach]:
+    def reset(self, _message: display.Reset) -> Iterator[Breach]:
         """RESET unmakes the primary where there are no surfaces."""
-        if self.level.has(Feature.SURFACES):
-            yield self._outdated(message)
         self._surfaces.discard(PRIMARY)
-
-    def _outdated(self, message: Message) -> Breach:
-        return Breach(message.spec.name, reason=f"is no longer sent at level {self.level.name}, which has surfaces")
+        yield from ()
 
     def surface_create(self, message: display.SurfaceCreate) -> Iterator[Breach]:
         """SURFACE_CREATE: once until SURFACE_DESTROY, the primary being 0."""

@@ -38,6 +38,8 @@ IMAGE_TYPE, IMAGE_FLAGS = 8, 9  # within the picture's descriptor, behind its id
 
 #: Nothing but zeros, long enough for any message without counts.
 ZEROS = bytes(64)
+PING = struct.pack("<IQ", 77, 1)
+WINDOW = struct.pack("<II", 1, 20)
 SURFACE_5 = struct.pack("<5I", 5, 64, 64, 32, 0)
 MONITORS = struct.pack("<HH7I", 1, 1, 0, 0, 640, 480, 0, 0, 0)
 
@@ -76,6 +78,10 @@ def first_picture(edited: Edited, connection: str, wanted: int | None = None) ->
 
 def order(session: str, edit: Callable[[Edited], int], name: str, says: str, level: str = "") -> Case:
     return Case(session, edit, Kind.ORDER, name, says, level)
+
+
+def of_kind(session: str, edit: Callable[[Edited], int], name: str, says: str, level: str = "") -> Case:
+    return Case(session, edit, Kind.MESSAGE, name, says, level)
 
 
 def drop(connection: str, direction: str, number: int, then: int) -> Callable[[Edited], int]:
@@ -244,8 +250,29 @@ CASES = {
     "destroys nothing": order(NOW, append("002", SERVER, 315, U32.pack(7)), "display.SurfaceDestroy", "surface 7"),
     "from the cache": order(NOW, picture("002", 103), "display.DrawCopy", "from the cache, where it is not"),
     "lossless from the cache": order(NOW, picture("002", 106), "display.DrawCopy", "from the cache"),
-    "MODE now": order(NOW, append("002", SERVER, 101, bytes(12)), "display.Mode", "no longer sent"),
-    "RESET now": order(NOW, append("002", SERVER, 103), "display.Reset", "no longer sent"),
+    "MODE now": of_kind(NOW, append("002", SERVER, 101, bytes(12)), "display.Mode", "0.15.1, which has SURFACES"),
+    "RESET now": of_kind(NOW, append("002", SERVER, 103), "display.Reset", "0.15.1, which has SURFACES"),
+    "MODE in 0.6.4": of_kind(
+        OLDEST, append("conn-03-display0", SERVER, 101, bytes(12)), "display.Mode", "0.6.4, which has SURFACES"
+    ),
+    "PING of a display in 0.8.3": of_kind(
+        OLD, append("conn-02-display0", SERVER, 4, PING), "base.Ping", "needs CHANNEL_PINGS, which level 0.8.3 has not"
+    ),
+    "PING of inputs in 0.6.4": of_kind(
+        OLDEST, append("conn-04-inputs0", SERVER, 4, PING), "base.Ping", "CHANNEL_PINGS"
+    ),
+    "PONG of a display in 0.8.3": of_kind(
+        OLD, append("conn-02-display0", CLIENT, 3, PING), "base.Pong", "needs CHANNEL_PINGS, which level 0.8.3 has not"
+    ),
+    "SET_ACK of main": of_kind(
+        NOW, append("001", SERVER, 3, WINDOW), "base.SetAck", "display and cursor channels only"
+    ),
+    "SET_ACK of inputs in 0.8.3": of_kind(
+        OLD, append("conn-04-inputs0", SERVER, 3, WINDOW), "base.SetAck", "display and cursor channels only"
+    ),
+    "SET_ACK of playback": of_kind(
+        ALL, append("007", SERVER, 3, WINDOW), "base.SetAck", "display and cursor channels only"
+    ),
     "MODE twice in 0.4": order(OLDEST, mode_twice, "display.Mode", "without display.Reset", "0.4"),
     "data of no video": order(NOW, append("002", SERVER, 123, U32.pack(3) + bytes(8)), "display.StreamData", "video 3"),
     "end of no video": order(NOW, append("002", SERVER, 125, U32.pack(3)), "display.StreamDestroy", "video 3"),
@@ -304,7 +331,7 @@ CASES = {
     "waits for ever": order(
         NOW, append("002", SERVER, 5, struct.pack("<BBBQ", 1, 4, 0, 999)), "base.WaitForChannels", "999 of cursor:0"
     ),
-    "list in full headers": order(
+    "list in full headers": of_kind(
         FULL, append("conn-02-display0", SERVER, 8, b"\0\0"), "base.List", "mini headers only"
     ),
     "SWITCH_HOST in 0.6.4": Case(
