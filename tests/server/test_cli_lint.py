@@ -133,6 +133,8 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("file --relay here:1", exits.EXIT_USAGE, "give either a FILE or --relay ADDRESS"),
         ("file --listen 1", exits.EXIT_USAGE, "--listen goes with --relay"),
         ("--relay here:1 --listen x", exits.EXIT_USAGE, "'x' is no port"),
+        (f"--relay {'x' * 64}:1", exits.EXIT_USAGE, "is no host's name: its parts between dots have 1 to 63"),
+        ("--relay \udcff:1", exits.EXIT_USAGE, "'\\udcff' is no host's name"),
         ("--relay nowhere", exits.EXIT_USAGE, "'nowhere' is no address"),
         ("file --level help", exits.EXIT_USAGE, "there is no compat level 'help'; there are 0.4, 0.6, 0.8, 0.10"),
         ("file --features=", exits.EXIT_USAGE, "'' is not a feature with + or -"),
