@@ -165,9 +165,10 @@ def level_of(wanted: str | int) -> Level:
 def changed(level: Level, changes: str) -> Level:
     """A level with features added and taken away: ``+SURFACES,-MULTIMONITOR``.
 
-    :raises InvalidValue: a change does not begin with + or -, or names no feature; or PROTOCOL_MAJOR2 is taken away.
+    :raises InvalidValue: a change does not begin with + or -, or names no feature; one is both added and taken away; or
+        PROTOCOL_MAJOR2 is taken away.
     """
-    mask = level.features
+    added = taken = Feature(0)
     for change in changes.split(","):
         sign, name = change[:1], change[1:].upper()
         feature = Feature.__members__.get(name)
@@ -175,15 +176,17 @@ def changed(level: Level, changes: str) -> Level:
             raise InvalidValue(
                 f"{change!r:.60} is not a feature with + or - before it{_similar(name)}; spiceemu compat lists them"
             )
-        if sign == "+":
-            mask |= feature
-            continue
         if feature is Feature.MULTIMONITOR:
             feature |= PARTS_OF_MULTIMONITOR
-        elif feature in PARTS_OF_MULTIMONITOR:
-            feature |= Feature.MULTIMONITOR
-        mask &= ~feature
-    return Level(mask)
+        if sign == "+":
+            added |= feature
+        else:
+            taken |= feature
+    for feature in each_feature(added & taken):
+        raise InvalidValue(f"{changes!r:.60} both adds and takes away {feature.name}")
+    if taken & PARTS_OF_MULTIMONITOR:
+        taken |= Feature.MULTIMONITOR
+    return Level((level.features | added) & ~taken)
 
 
 def _similar(name: str) -> str:
