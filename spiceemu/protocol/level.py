@@ -62,7 +62,7 @@ class Level:
     @property
     def minor(self) -> int:
         """Minor version of the protocol in the link's headers (spice-protocol's ``SPICE_VERSION_MINOR``)."""
-        return 2 if self.has(Feature.MINI_HEADER) else 1 if self.has(Feature.SEMI_SEAMLESS_MIGRATE) else 0
+        return minor_of(self.features)
 
     @property
     def channels(self) -> list[ChannelType]:
@@ -120,6 +120,11 @@ class Level:
     def offers_monitors_by_answer(self) -> bool:
         """Whether MONITORS_CONFIG is here by the proposal alone: upstream brought it after protocol 2.2."""
         return self.has(Feature.MONITORS_CONFIG) and not self.has(Feature.MINI_HEADER)
+
+
+def minor_of(features: Feature) -> int:
+    """The minor version that came with features."""
+    return 2 if Feature.MINI_HEADER in features else 1 if Feature.SEMI_SEAMLESS_MIGRATE in features else 0
 
 
 def completed(mask: int) -> Feature:
