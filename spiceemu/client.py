@@ -130,8 +130,8 @@ class Client:
     async def synced(self, timeout: float | None = 10.0) -> None:
         """Wait until everything drawn so far has reached the client and was handled there.
 
-        Every display and cursor channel is sent a PING behind all that is queued; this waits for the answers. Of a
-        client that has only begun it waits for a display channel first.
+        Every display and cursor channel is sent a PING behind all that is queued, or another SET_ACK at levels without
+        PINGs there; this waits for the answers. Of a client that has only begun it waits for a display channel first.
 
         :param timeout: seconds; None waits for ever.
         :raises ExpectationFailed: a channel did not answer in time, or was closed before it did; or there is none.

@@ -58,6 +58,22 @@ def most_connections() -> int:
     return max(min(allowed - OTHER_FILES, MAX_CONNECTIONS), 1)
 
 
+def check_host(host: str) -> str:
+    """Refuse a name that cannot be looked up, whatever the network knows: Python would not even ask.
+
+    :raises InvalidValue: with the limit in the text.
+    """
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        known = False
+    else:
+        known = host.isprintable()
+    if not known:
+        raise InvalidValue(f"{host!r:.80} is no host's name: its parts between dots have 1 to 63 printable characters")
+    return host
+
+
 def listen(
     host: str, *, port: int | None, tls_port: int | None, unix_path: str | None, given: Sequence[socket.socket] = ()
 ) -> tuple[list[socket.socket], list[socket.socket]]:
@@ -109,6 +125,8 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
         found = socket.getaddrinfo(name or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise AddressUnavailable(f"cannot listen on {host!r}: {error.strerror or error}") from error
+    except ValueError as error:  # of text that is no name, UnicodeError
+        raise AddressUnavailable(f"cannot listen on {host!r:.80}: it is no host's name") from error
     sockets: list[socket.socket] = []
     failure: OSError | None = None
     for family, _, _, _, address in dict.fromkeys(found):

@@ -27,7 +27,7 @@ from spiceemu.likeness import (
     Question,
     client_words,
 )
-from spiceemu.listeners import reason_of, show_address
+from spiceemu.listeners import check_host, reason_of, show_address
 from spiceemu.protocol import base, catalogue, display, main
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, has_capability
 from spiceemu.protocol.enums import LinkErr
@@ -105,8 +105,8 @@ async def probe(
     :param tls: the context to connect with, such as ``ssl.create_default_context(cafile=...)``.
     :param password: what the ticket holds; empty for none.
     :param timeout: seconds that the server has for each answer. All of a probe takes at most some thirty times as long.
-    :raises InvalidValue: neither a port nor a unix socket is given, or both are, or one with TLS; or the password fits
-        no ticket.
+    :raises InvalidValue: neither a port nor a unix socket is given, or both are, or one with TLS; or the host can have
+        no such name, or the password fits no ticket.
     :raises AddressUnavailable: nobody answers there, or TLS fails.
     :raises RemoteError: it is no SPICE server, does not let us in, breaks the protocol, stalls, or sends more than
         ``MAX_RECEIVED`` or ``MAX_CHANNELS``; the text says which.
@@ -115,6 +115,7 @@ async def probe(
         raise InvalidValue("a probe needs either a port or a unix socket")
     if unix_path is not None and tls is not None:
         raise InvalidValue("no server speaks TLS on a unix socket")
+    check_host(host)
     return await _Probe(host, port, unix_path, tls, password_bytes(password), timeout).run()
 
 

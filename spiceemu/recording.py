@@ -262,7 +262,7 @@ class RecordingReader:
             digits += digit
             if not digit.isdigit() or len(digits) > MAX_VERSION_DIGITS:
                 raise self._malformed("its first line names no version")
-        if not digits or int(digits) != VERSION:
+        if digits != b"%d" % VERSION:  # 01 is none that a writer puts there
             raise MalformedRecording(
                 f"{self.name}: has version {digits.decode()}, this program reads version {VERSION}"
             )

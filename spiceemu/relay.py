@@ -59,6 +59,7 @@ class Target:
     :param unix_path: path of a unix socket.
     :param tls: the context to connect with TLS; None for a plain connection.
     :param server_name: whom the server's certificate must name; the host if empty.
+    :raises InvalidValue: the host, the port or the server's name can be none.
     """
 
     host: str = ""
@@ -66,6 +67,11 @@ class Target:
     unix_path: str | None = None
     tls: ssl.SSLContext | None = None
     server_name: str = ""
+
+    def __post_init__(self) -> None:
+        listeners.check_port(self.port)
+        for name in (self.host, self.server_name):
+            listeners.check_host(name)
 
     def __str__(self) -> str:
         return self.unix_path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
@@ -85,7 +91,7 @@ def is_unix(address: str) -> bool:
 def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
     """Read an address as users write it: ``HOST:PORT``, ``spice://HOST:PORT`` or ``spice+unix:///PATH``.
 
-    :raises InvalidValue: it is none of these.
+    :raises InvalidValue: it is none of these, or names no host that there can be.
     """
     unix = text.removeprefix(_UNIX)
     if unix != text and unix.startswith("/"):
@@ -93,7 +99,7 @@ def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
     found = _TARGET.fullmatch(text)
     if found is None:
         raise InvalidValue(f"{text!r} is no address such as 127.0.0.1:5900, [::1]:5900 or spice+unix:///path")
-    return Target(found["host"].strip("[]"), listeners.check_port(int(found["port"])), tls=tls)
+    return Target(found["host"].strip("[]"), int(found["port"]), tls=tls)
 
 
 @dataclass(eq=False)

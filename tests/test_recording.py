@@ -211,6 +211,7 @@ def test_another_file(data: bytes) -> None:
     ("line", "text"),
     [
         (b"2\n", "has version 2, this program reads version 1"),
+        (b"01\n", "has version 01, this program reads version 1"),
         (b"999999\n", "has version 999999"),
         (b"\n", "has version "),
         (b"1000000\n", "names no version"),

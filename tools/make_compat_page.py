@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spiceemu.likeness import client_words, show_words
+from spiceemu.protocol.base import SetAck
 from spiceemu.protocol.capabilities import (
     CHANNEL_CAPABILITIES,
     ChannelType,
@@ -27,12 +28,12 @@ from spiceemu.protocol.capabilities import (
 from spiceemu.protocol.catalogue import CLIENT, SERVER, messages_of
 from spiceemu.protocol.compat import CHANNELS, EXTRAPOLATED, FEATURES, RELEASES, Feature
 from spiceemu.protocol.enums import AudioDataMode, ImageType, VideoCodecType
-from spiceemu.protocol.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES
+from spiceemu.protocol.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES, WITH_WINDOW
 from spiceemu.protocol.level import CELT, LEVELS, Level, MigrationScheme
 from spiceemu.protocol.message import ALL_CHANNELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from enum import IntEnum
 
     from spiceemu.protocol.gate import Need
@@ -74,7 +75,7 @@ What may be inside messages that are older than it. All else that such messages 
 
 MESSAGES_HEAD = """\
 Every message of the protocol, with the first version and the first release that know it. What has a capability is only
-sent to a side that has announced that. A level with WITHOUT_MIGRATION sends nothing of migration, though it knows it.
+sent to a side that has announced that.
 """
 
 TAIL = """\
@@ -213,13 +214,9 @@ def _contents() -> Iterator[str]:
     for name, need, besides in rows:
         feature, capability = _need(need)
         both = capability if besides is None else f"`{besides.name}`, {capability}"
-        cells.append([name, feature, both, *_first(need[0])])
-    gone = [
-        next(level.name for level in levels if CELT[0] not in level.advertised(ChannelType.PLAYBACK))
-        for levels in (VERSIONS, RELEASED)
-    ]
-    since = [f"{first}, not from {end} on" for first, end in zip(_first(Feature.PROTOCOL_MAJOR2), gone, strict=True)]
-    cells.append([f"sound {AudioDataMode.CELT_0_5_1.name}", "", f"`{CELT[0].name}`", *since])
+        cells.append([name, feature, both, *_since(lambda level, need=need: level.has(need[0]))])  # type: ignore[misc]
+    celt = _since(lambda level: CELT[0] in level.advertised(ChannelType.PLAYBACK))
+    cells.append([f"sound {AudioDataMode.CELT_0_5_1.name}", "", f"`{CELT[0].name}`", *celt])
     return _table(head, cells)
 
 
@@ -231,12 +228,16 @@ def _need(need: Need) -> tuple[str, str]:
     )
 
 
-def _first(feature: Feature, channel: ChannelType | None = None) -> tuple[str, str]:
-    """The first version and the first release that have a feature, and a channel."""
+def _since(known: Callable[[Level], bool]) -> tuple[str, str]:
+    """The first version and the first release that know something, and from when on they do not."""
 
     def name(levels: Sequence[Level]) -> str:
-        fitting = (level for level in levels if level.has(feature) and (channel is None or level.has_channel(channel)))
-        return next((level.name for level in fitting), "none")
+        states = [known(level) for level in levels]
+        if True not in states:
+            return "none"
+        first = states.index(True)
+        gone = states.index(False, first) if False in states[first:] else None
+        return levels[first].name + ("" if gone is None else f", not from {levels[gone].name} on")
 
     return name(VERSIONS), name(RELEASED)
 
@@ -263,14 +264,35 @@ def _messages_of(
         for number, kind in sorted(messages_of(channel, direction).items()):
             if kind in kinds:
                 spec = kind.spec
-                feature, capability = _need((spec.feature, spec.capability))
-                name = spec.proto_name.upper()
-                rows.append([direction, str(number), name, feature, capability, *_first(spec.feature, where)])
+                for place, needed in _places(kind):
+                    name = spec.proto_name.upper() + place
+                    since = _since(_knower(needed, spec.unless, where))
+                    rows.append([direction, str(number), name, *_need((needed, spec.capability)), *since])
     if not rows:
         yield "None of its own.\n"
         return
     yield from _table(("sent by", "id", "message", "feature", "capability", "version", "release"), rows)
     yield ""
+
+
+def _knower(needed: Feature, unless: Feature | None, where: ChannelType | None) -> Callable[[Level], bool]:
+    """What tells whether a level sends a message that needs a feature, and is gone with another."""
+
+    def known(level: Level) -> bool:
+        gone = unless is not None and level.has(unless)
+        return level.has(needed) and not gone and (where is None or level.has_channel(where))
+
+    return known
+
+
+def _places(kind: type[Message]) -> list[tuple[str, Feature]]:
+    """What a message needs where, if that is not the same on all channels that have it."""
+    spec = kind.spec
+    if spec.beside_main is not spec.feature:
+        return [(" (main)", spec.feature), (" (others)", spec.beside_main)]
+    if kind is SetAck:
+        return [(f" ({', '.join(channel.name.lower() for channel in WITH_WINDOW)})", spec.feature)]
+    return [("", spec.feature)]
 
 
 def main() -> int:

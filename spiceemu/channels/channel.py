@@ -34,7 +34,10 @@ JOIN_BELOW = 1 << 14
 """Messages up to this size are one buffer: one TLS record, one write. Payloads of larger ones are not copied."""
 
 MAX_PENDING_PINGS = 64
-"""Unanswered PINGs that are remembered; the oldest is forgotten."""
+"""Unanswered PINGs, and marks by SET_ACK, that are remembered; the oldest is forgotten."""
+
+MAX_GENERATION = 0xFFFFFFFF
+"""Generations of the window have 32 bits."""
 
 NANOSECONDS = 1_000_000_000
 
@@ -49,13 +52,15 @@ class AckWindow:
     """How many messages a client may be behind.
 
     A server sends at most ``2 * window + 1`` messages that were not acknowledged; an ACK counts for ``window`` of them.
-    Until ACK_SYNC of the present generation, ACKs are those of an earlier window and ignored.
+    Until ACK_SYNC of the present generation, ACKs are those of an earlier window and ignored. ACK_SYNC acknowledges all
+    that was sent before its SET_ACK; upstream takes that as acknowledged as soon as SET_ACK is sent.
     """
 
     def __init__(self, window: int = ACK_WINDOW) -> None:
         self.window = window
         self.generation = 1
         self.outstanding = 0
+        self._in_generation = 0  # messages behind the last SET_ACK
         self._synced = False
 
     @property
@@ -66,10 +71,19 @@ class AckWindow:
     def sent(self, count: int = 1) -> None:
         """Count messages."""
         self.outstanding += count
+        self._in_generation += count
+
+    def renew(self) -> None:
+        """Begin the next generation, as another SET_ACK does."""
+        self.generation = self.generation % MAX_GENERATION + 1
+        self._in_generation = 0
+        self._synced = False
 
     def sync(self, generation: int) -> None:
         """Take an ACK_SYNC."""
         self._synced = generation == self.generation
+        if self._synced:
+            self.outstanding = min(self.outstanding, self._in_generation)
 
     def ack(self) -> None:
         """Take an ACK."""
@@ -101,16 +115,18 @@ class Channel:
         self.client_capabilities = from_words(linked.request.channel_capabilities) & level.heeded(self.type)
         """Those of the client's capabilities that the level knows: the others count for nothing."""
         self._own_messages: set[type[Message]] = set()  # those seen to be messages of this channel
-        self._gate = Gate(level, SERVER, self.client_capabilities, local=linked.request.local)
+        mini, local = linked.mini_header, linked.request.local
+        self._gate = Gate(level, self.type, SERVER, self.client_capabilities, mini=mini, local=local)
         self.wake = wake
         self.window: AckWindow | None = None
-        self._reader = FrameReader(mini=linked.mini_header, max_body=MAX_CLIENT_BODY)
-        self._writer = FrameWriter(mini=linked.mini_header, direction=SERVER)
+        self._reader = FrameReader(mini=mini, max_body=MAX_CLIENT_BODY)
+        self._writer = FrameWriter(mini=mini, direction=SERVER)
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._step: deque[Message] = deque()  # made together, each to be sent as the window permits
         self._pings: dict[int, tuple[float, int | None]] = {}
         self._next_ping = 1
+        self._synced_by: dict[int, int] = {}  # marks, by the generation whose ACK_SYNC tells them
         self.frozen = False
         """Whether the channel goes on elsewhere; what it is told to send now goes nowhere."""
         self._last_words: list[Message] = []
@@ -150,12 +166,11 @@ class Channel:
         known = messages_of(self.type, CLIENT).get(number)
         if known is None:
             error: RemoteError = UnknownMessage(f"{self.name}: no client message has id {number}")
-        elif self.level.has(known.spec.feature):
+        elif self.level.has(needed := known.spec.feature_on(self.type)):
             raise IllegalMessage(f"{self.name}: {known.spec.name} is not taken here")
         else:
-            lacking = known.spec.feature.name
             error = UnknownMessage(
-                f"{self.name}: {known.spec.name} needs {lacking}, which level {self.level.name} has not"
+                f"{self.name}: {known.spec.name} needs {needed.name}, which level {self.level.name} has not"
             )
         if self.strict:
             raise error
@@ -230,7 +245,10 @@ class Channel:
     def open_window(self) -> None:
         """Send SET_ACK: from now on the client acknowledges what it has read."""
         self.window = AckWindow()
-        self.send(base.SetAck(self.window.generation, self.window.window))
+        self._send_set_ack(self.window)
+
+    def _send_set_ack(self, window: AckWindow) -> None:
+        self.send(base.SetAck(window.generation, window.window))
 
     def produce(self) -> None:
         """Turn queued state into messages, a bounded amount a call. Called when the connection can take more."""
@@ -256,8 +274,18 @@ class Channel:
         self.send(base.Ping(number, int(now * NANOSECONDS), data))
 
     def mark(self, mark: int, now: float) -> None:
-        """Ask for a Synced event once the client has handled all that is queued now."""
-        self.ping(now, mark=mark)
+        """Ask for a Synced event once the client has handled all that is queued now.
+
+        A level may have no PINGs on this channel: then the client is sent another SET_ACK, which it answers as well.
+        """
+        if self.level.has(base.Ping.spec.feature_on(self.type)):
+            self.ping(now, mark=mark)
+        elif self.window is not None and not self.frozen:
+            if len(self._synced_by) >= MAX_PENDING_PINGS:
+                del self._synced_by[next(iter(self._synced_by))]
+            self.window.renew()
+            self._synced_by[self.window.generation] = mark
+            self._send_set_ack(self.window)
 
     # To another server
 
@@ -322,13 +350,20 @@ class Channel:
         self.awaits_data = False
         return self.restore(message.data, now)
 
-    def _on_ack_sync(self, message: base.AckSync, _now: float) -> None:
-        if self.window is not None:
-            self.window.sync(message.generation)
+    def _on_ack_sync(self, message: base.AckSync, _now: float) -> Iterable[Event]:
+        if self.window is None:
+            return ()  # as spice-server, which counts on every channel and looks at the count where there is a window
+        self.window.sync(message.generation)
+        mark = self._synced_by.pop(message.generation, None)
+        if mark is None:
+            return ()
+        self._say_last_words()
+        self.wake()
+        return (Synced(self.type, self.id, mark),)
 
     def _on_ack(self, _message: base.Ack, _now: float) -> None:
         if self.window is None:
-            return  # as spice-server, which counts on every channel and looks at the count where there is a window
+            return  # as where it says ACK_SYNC
         self.window.ack()
         self._say_last_words()
         self.wake()
@@ -367,6 +402,6 @@ def _table_of(channel: type[Channel], level: Level) -> Table:
         table = _tables[channel, level] = {
             kind.spec.ids[CLIENT]: (reader_of(kind), handle)
             for kind, handle in rows.items()
-            if level.has(kind.spec.feature)
+            if level.has(kind.spec.feature_on(channel.type))
         }
     return table

@@ -142,7 +142,7 @@ class CursorChannel(Channel):
         self._shown = self.cursor.visible
         while self._send_step() and self._marks and self.window.is_open:
             mark, now = self._marks.pop(0)
-            self.ping(now, mark=mark)
+            super().mark(mark, now)
 
     def _position(self) -> Point16:
         x, y = self._origin()

@@ -67,7 +67,7 @@ MAX_PRODUCED = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A PING whose answer says that all before it was drawn."""
+    """A question whose answer says that all before it was drawn."""
 
     mark: int
     asked: float
@@ -258,7 +258,7 @@ class DisplayChannel(Channel):
                 self._send_monitors(heads)
                 return
             case _Mark(mark, asked):
-                self.ping(asked, mark=mark)
+                super().mark(mark, asked)
                 return
         self._step.extend(self.encoder.messages(queued, self._created))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spiceemu.cli.arguments import Arguments, port
-from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_FILE, EXIT_USAGE, stop, tell
+from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_FILE, EXIT_USAGE, say, stop, tell
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.errors import AddressUnavailable, InvalidValue, MalformedRecording
@@ -44,7 +44,8 @@ Exit codes
   {EXIT_FOUND}  something found
   {EXIT_USAGE}  an option, a level or an address is wrong
   {EXIT_ADDRESS}  the port to listen on is in use
-  {EXIT_FILE}  the file cannot be read, or is no recording; or standard output cannot be written
+  {EXIT_FILE}  the file cannot be read, or is no recording, or is one that is broken off, in which nothing is found; or
+     standard output cannot be written
 """
 
 
@@ -89,8 +90,12 @@ def run(arguments: Sequence[str]) -> None:
     else:
         _read(options.file, report)
     report.sum_up()
+    if not report.complete:
+        say(f"{options.file} is broken off: what came behind its last whole block is not judged")
     if report.findings:
         raise SystemExit(EXIT_FOUND)
+    if not report.complete:
+        raise SystemExit(EXIT_FILE)
 
 
 class Report:
@@ -104,6 +109,8 @@ class Report:
         self.local = False
         """Whether the server's end of the connections that follow is a unix socket."""
         self.findings = 0
+        self.complete = True
+        """Whether all there was has been judged. Else no end of a connection is certain that was not seen."""
         self._as_json = as_json
         self._open: dict[int, ConnectionJudge] = {}
 
@@ -135,11 +142,12 @@ class Report:
 
     def sum_up(self) -> None:
         """End what is open, and write the sums."""
-        self.tell(self.judge.finish())
+        if self.complete:
+            self.tell(self.judge.finish())
         name = self.judge.level.name
         sums = {"connections": self.judge.connections, "messages": self.judge.messages, "findings": self.findings}
         if self._as_json:
-            self.write(json.dumps({"level": name, **sums}))
+            self.write(json.dumps({"level": name, **sums, "complete": self.complete}))
         else:
             counted = ", ".join(f"{count} {what if count != 1 else what[:-1]}" for what, count in sums.items())
             self.write(f"{counted} at level {name}")
@@ -165,6 +173,7 @@ def _read(path: str, report: Report) -> None:
                         report.server_data(connection, data)
                     case Closed(connection):
                         report.closed(connection)
+            report.complete = records.complete
     except MalformedRecording as error:
         raise stop(EXIT_FILE, str(error)) from None
     except KeyboardInterrupt:

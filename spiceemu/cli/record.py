@@ -88,9 +88,9 @@ def _run(options: argparse.Namespace) -> None:
         level=levels[min(options.verbosity, len(levels) - 1)],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    target = _target(options)
-    tls = _answering(options)
     try:
+        target = _target(options)
+        tls = _answering(options)
         with _create(options.file, replace=options.replace) as file:
             recorder = _Told(file, options.address)
             relay = Relay(
@@ -177,10 +177,7 @@ def _create(path: str, *, replace: bool) -> BinaryIO:
 def _target(options: argparse.Namespace) -> Target:
     if (options.server_ca or options.server_name) and not options.server_tls:
         raise stop(EXIT_USAGE, "--server-ca and --server-name need --server-tls (see spiceemu record --help)")
-    try:
-        found = parse_target(options.address)
-    except InvalidValue as error:
-        raise stop(EXIT_USAGE, f"{error} (see spiceemu record --help)") from None
+    found = parse_target(options.address)
     if not options.server_tls:
         return found
     name = options.server_name or found.host

@@ -12,7 +12,7 @@ from typing import ClassVar
 from spiceemu.judge.display_rules import DisplayRules
 from spiceemu.judge.main_rules import MainRules
 from spiceemu.judge.memory import Remembered
-from spiceemu.judge.rules import ChannelRules, Handler, Scene, not_a_target
+from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
 from spiceemu.protocol import base, cursor, inputs, playback, record, spicevmc
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags
@@ -26,7 +26,7 @@ MOTIONS_OF_AN_ACK = 4
 class StateOnly(ChannelRules):
     """A channel whose state travels when its session migrates, and that has no other rules."""
 
-    def judge(self, direction: str, message: Message) -> Iterator[Breach]:
+    def judge(self, direction: str, message: Message) -> Iterator[Breach | Owed]:
         """What is wrong with a message at this point."""
         if direction == CLIENT and isinstance(message, base.MigrateData) and self.session.whole:
             yield not_a_target(message)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from spiceemu.judge.channel_rules import RULES
@@ -10,15 +11,17 @@ from spiceemu.judge.finding import Finding, Kind
 from spiceemu.judge.frames import Frame, FrameCutter
 from spiceemu.judge.link_rules import CHANNEL_OFFSET, channel_name, exists, mechanism_faults, offer_faults
 from spiceemu.judge.memory import MAX_HELD, Held
-from spiceemu.judge.rules import ChannelRules, Scene
+from spiceemu.judge.rules import ChannelRules, Owed, Scene
 from spiceemu.judge.session import ChannelKey, Sessions, SessionState
 from spiceemu.protocol import base, display, main
 from spiceemu.protocol.capabilities import ChannelType, from_words
 from spiceemu.protocol.catalogue import CLIENT, SERVER, lookup
+from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.errors import LimitExceeded, RemoteError, UnknownMessage
 from spiceemu.protocol.framing import LIST_ID, MAX_CLIENT_BODY, MAX_SERVER_BODY, sub_messages
 from spiceemu.protocol.gate import Breach, Gate
 from spiceemu.protocol.link_observer import LinkObserver
+from spiceemu.protocol.migrate_data import DATA_OF
 
 if TYPE_CHECKING:
     from spiceemu.protocol.level import Level
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 MAX_EARLY = 1 << 20
 """Bytes of one side kept until the link is accepted. A connection with more is not judged on."""
 
-MAX_WAITS = 256
-"""Waits for another channel's messages that are checked at the end; a connection with more open ones is not checked."""
+MAX_OWED = 256
+"""Things still to come that are checked at the end, such as another channel's messages; more are not checked."""
 
 CONTENT_KINDS = {"image type": Kind.IMAGE, "a bitmap": Kind.IMAGE}
 """How the names of breaches begin that are not about messages."""
@@ -73,7 +76,7 @@ class ConnectionJudge:
         self._gates: dict[str, Gate] = {}
         self._rules: ChannelRules | None = None
         self._serials = {CLIENT: 0, SERVER: 0}
-        self._waits: list[tuple[Finding, ChannelKey, int]] = []
+        self._owed: dict[object, tuple[Finding, Callable[[], bool]]] = {}
 
     @property
     def channel(self) -> str:
@@ -95,10 +98,8 @@ class ConnectionJudge:
         found: list[Finding] = []
         if self._early is not None and not self._received[SERVER] and not self._stopped:
             found += self._client_alone()
-        for finding, key, serial in self._waits:
-            if self._session.serials.get(key, serial) < serial:
-                found.append(finding)
-        self._waits.clear()
+        found += [finding for finding, is_owed in self._owed.values() if is_owed()]
+        self._owed.clear()
         self._stop()
         self._hold(SERVER)
         return found
@@ -185,9 +186,10 @@ class ConnectionJudge:
             for direction, (start, limit) in starts.items()
         }
         if exists(level, channel, link.channel_id):  # otherwise that is the fault, and not each message
+            receivers = {SERVER: client & level.heeded(channel), CLIENT: server}
             self._gates = {
-                SERVER: Gate(level, SERVER, client & level.heeded(channel), local=self._local),
-                CLIENT: Gate(level, CLIENT, server, local=self._local),
+                direction: Gate(level, channel, direction, known, mini=link.mini_header, local=self._local)
+                for direction, known in receivers.items()
             }
         scene = Scene(level, self._session, channel, link.channel_id, link.connection_id or 0, client, server)
         self._rules = RULES[channel](scene)
@@ -253,7 +255,6 @@ class ConnectionJudge:
 
     def _judge_frame(self, direction: str, frame: Frame) -> Iterator[Finding]:
         self.messages += 1
-        mini = self._cutters[direction].mini
         if direction == CLIENT:
             # spice-gtk numbers messages when it makes them and sends some of them later; no server minds.
             self._serials[CLIENT] = frame.serial
@@ -274,9 +275,6 @@ class ConnectionJudge:
                 body = body[: frame.sub_list]
             if number == LIST_ID and direction == SERVER:
                 parts += sub_messages(body, 0)
-                if not mini and self.level.has(base.List.spec.feature):  # else that is the fault
-                    reason = f"{base.List.spec.name} travels with mini headers only, full ones have room for a list"
-                    yield self._finding(direction, frame, Kind.ORDER, base.List.spec.name, reason)
         except RemoteError as error:
             yield self._finding(direction, frame, Kind.MALFORMED, base.List.spec.name, str(error))
         if direction == SERVER and self._rules is not None and number != base.SetAck.spec.ids[SERVER]:
@@ -311,14 +309,36 @@ class ConnectionJudge:
             for breach in one_for_each_cause(message, gate.breaches(message)):
                 kinds = (kind for start, kind in CONTENT_KINDS.items() if breach.what.startswith(start))
                 yield self._breach(direction, frame, breach, next(kinds, Kind.MESSAGE))
+            if isinstance(message, base.MigrateData):
+                yield from self._state(direction, frame, message)
         if self._rules is None:
             return
-        for breach in self._rules.judge(direction, message):
-            yield self._breach(direction, frame, breach, Kind.ORDER)
+        for found in self._rules.judge(direction, message):
+            if isinstance(found, Owed):
+                self._owe(found.thing, self._breach(direction, frame, found.breach, Kind.ORDER), found.is_owed)
+            else:
+                yield self._breach(direction, frame, found, Kind.ORDER)
         if isinstance(message, base.WaitForChannels | display.InvalAllPixmaps):
             yield from self._wait(frame, message, message.wait_list)
         elif isinstance(message, main.Init):
             self._sessions.name(message.session_id, self._session)
+
+    def _state(self, direction: str, frame: Frame, message: base.MigrateData) -> Iterator[Finding]:
+        """The state in a MIGRATE_DATA, where the level sends one: those of 0.4 and 0.6 were others."""
+        assert self._channel is not None
+        kind = DATA_OF.get(self._channel)
+        if kind is None or not self.level.has(Feature.SEAMLESS_MIGRATE):
+            return
+        try:
+            kind.parse(message.data)
+        except RemoteError as error:
+            name = message.spec.name
+            yield self._finding(direction, frame, Kind.MALFORMED, name, f"{name} has {error}")
+
+    def _owe(self, thing: object, finding: Finding, is_owed: Callable[[], bool]) -> None:
+        """Remember what is a finding unless something comes."""
+        if thing in self._owed or len(self._owed) < MAX_OWED:
+            self._owed[thing] = finding, is_owed
 
     def _wait(self, frame: Frame, message: Message, waits: Iterable[ChannelWait]) -> Iterator[Finding]:
         """Other channels' messages that the client is to wait for: it does so for ever if they do not come."""
@@ -332,10 +352,13 @@ class ConnectionJudge:
             if there is None:
                 breach = Breach(name, reason=f"waits for {channel}, which is not linked")
                 yield self._breach(SERVER, frame, breach, Kind.ORDER)
-            elif wait.message_serial > there and len(self._waits) < MAX_WAITS:
-                text = f"{name} waits for serial {wait.message_serial} of {channel}, which never came"
+            elif (serial := wait.message_serial) > there:
+                text = f"{name} waits for serial {serial} of {channel}, which never came"
                 finding = self._finding(SERVER, frame, Kind.ORDER, name, text)
-                self._waits.append((finding, key, wait.message_serial))
+                self._owe((key, serial), finding, partial(self._is_behind, key, serial))
+
+    def _is_behind(self, key: ChannelKey, serial: int) -> bool:
+        return self._session.serials.get(key, serial) < serial
 
     # Findings
 

@@ -7,10 +7,11 @@ Sources: sections 5, 6, 10 and 11 of the notes on releases; spice-server's ``dcc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from spiceemu.judge.memory import Remembered
-from spiceemu.judge.rules import ChannelRules, Handler, Scene, not_a_target
+from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
 from spiceemu.protocol import base, display, draw
 from spiceemu.protocol.capabilities import DisplayCap
 from spiceemu.protocol.compat import Feature
@@ -33,6 +34,9 @@ PRIMARY = 0
 BEFORE_INIT = (base.SetAck, base.Ping)
 """What a server says to a client that has not yet sent INIT."""
 
+BEFORE_MARK = (display.MonitorsConfig, display.Mark)
+"""What stands between the first picture of a new primary and its MARK, and that itself."""
+
 DRAWINGS: tuple[type[Message], ...] = (
     draw.CopyBits,
     draw.DrawFill,
@@ -53,6 +57,20 @@ DRAWINGS: tuple[type[Message], ...] = (
 FROM_CACHE = (ImageType.FROM_CACHE, ImageType.FROM_CACHE_LOSSLESS)
 
 
+@dataclass(slots=True)
+class Screen:
+    """A primary, from SURFACE_CREATE or MODE on.
+
+    :ivar drawn: whether it was drawn on before MARK.
+    :ivar followed: whether more came behind that than what stands before MARK.
+    :ivar marked: whether MARK showed it, or nobody knows.
+    """
+
+    marked: bool
+    drawn: bool = False
+    followed: bool = False
+
+
 class DisplayRules(ChannelRules):
     """One display channel."""
 
@@ -61,16 +79,21 @@ class DisplayRules(ChannelRules):
         self._ready = False  # the client has sent INIT, or its state, or should have
         self._initialised = False
         self._surfaces = Remembered()
+        self._screen = Screen(marked=True)  # the primary that was made last; there was none
+        self._marked_ahead = False  # by a MARK without a primary
+        self._forgot_palettes = False
         self._assumed: set[int] = set()  # surfaces that were named without having been created
         self._cache = Remembered(complete=False)
         self._streams = Remembered()
         self._reports = Remembered(complete=scene.session.whole)
         self._monitors_due = all(DisplayCap.MONITORS_CONFIG in side for side in (scene.client, scene.server))
 
-    def judge(self, direction: str, message: Message) -> Iterator[Breach]:
+    def judge(self, direction: str, message: Message) -> Iterator[Breach | Owed]:
         """What is wrong with a message at this point."""
         if not self._ready:
             yield from self._opening(direction, message)
+        if direction == SERVER and self._screen.drawn and not isinstance(message, BEFORE_MARK):
+            self._screen.followed = True
         yield from super().judge(direction, message)
 
     def _opening(self, direction: str, message: Message) -> Iterator[Breach]:
@@ -105,20 +128,14 @@ class DisplayRules(ChannelRules):
 
     def mode(self, message: display.Mode) -> Iterator[Breach]:
         """MODE makes the primary where there are no surfaces."""
-        if self.level.has(Feature.SURFACES):
-            yield self._outdated(message)
-        elif self._surfaces.was_added(PRIMARY):
+        if self._surfaces.was_added(PRIMARY) and not self.level.has(Feature.SURFACES):  # else it is the fault itself
             yield Breach(message.spec.name, reason="comes while there is a screen, without display.Reset before it")
         self._create(PRIMARY)
 
-    def reset(self, message: display.Reset) -> Iterator[Breach]:
+    def reset(self, _message: display.Reset) -> Iterator[Breach]:
         """RESET unmakes the primary where there are no surfaces."""
-        if self.level.has(Feature.SURFACES):
-            yield self._outdated(message)
-        self._surfaces.discard(PRIMARY)
-
-    def _outdated(self, message: Message) -> Breach:
-        return Breach(message.spec.name, reason=f"is no longer sent at level {self.level.name}, which has surfaces")
+        self._destroy(PRIMARY)
+        yield from ()
 
     def surface_create(self, message: display.SurfaceCreate) -> Iterator[Breach]:
         """SURFACE_CREATE: once until SURFACE_DESTROY, the primary being 0."""
@@ -135,13 +152,21 @@ class DisplayRules(ChannelRules):
     def _create(self, number: int) -> None:
         self._assumed.discard(number)
         self._surfaces.add(number)
+        if number == PRIMARY:
+            self._screen = Screen(marked=self._marked_ahead)
+            self._marked_ahead = False
 
     def surface_destroy(self, message: display.SurfaceDestroy) -> Iterator[Breach]:
         """SURFACE_DESTROY of one that is there."""
         if not self._is_there(message.surface_id):
             yield Breach(message.spec.name, reason=f"destroys surface {message.surface_id}, which is not there")
         self._assumed.discard(message.surface_id)
-        self._surfaces.discard(message.surface_id)
+        self._destroy(message.surface_id)
+
+    def _destroy(self, number: int) -> None:
+        self._surfaces.discard(number)
+        if number == PRIMARY:
+            self._screen = Screen(marked=True)
 
     def _is_there(self, number: int) -> bool:
         return number in self._surfaces or number in self._assumed
@@ -155,7 +180,9 @@ class DisplayRules(ChannelRules):
 
     def mark(self, message: display.Mark) -> Iterator[Breach]:
         """MARK shows the primary, and behind it a client waits for nothing more."""
+        self._screen.marked = True
         if not self._is_there(PRIMARY):
+            self._marked_ahead = True
             yield Breach(message.spec.name, reason="comes without a primary surface")
         if self._monitors_due:
             self._monitors_due = False
@@ -169,11 +196,30 @@ class DisplayRules(ChannelRules):
 
     # Drawing and the picture cache
 
-    def drawing(self, message: Any) -> Iterator[Breach]:
+    def inval_all_palettes(self, _message: display.InvalAllPalettes) -> Iterator[Breach]:
+        """INVAL_ALL_PALETTES comes before the first picture."""
+        self._forgot_palettes = True
+        yield from ()
+
+    def drawing(self, message: Any) -> Iterator[Breach | Owed]:
         """A message that draws."""
-        yield from self._surface(message, message.base.surface_id, "draws to")
+        number = message.base.surface_id
+        yield from self._surface(message, number, "draws to")
+        if number == PRIMARY and not (self._screen.marked or self._screen.drawn):
+            yield from self._draws_on_screen(message)
         for image in filter(None, images_of(message)):
             yield from self._picture(message, image)
+
+    def _draws_on_screen(self, message: Message) -> Iterator[Breach | Owed]:
+        """The first drawing on a primary that MARK has not shown: a real server has it ready with the primary."""
+        screen, name = self._screen, message.spec.name
+        screen.drawn = True
+        if not self._forgot_palettes and self.session.whole:
+            self._forgot_palettes = True
+            reason = "comes before display.InvalAllPalettes, with which a display that has a picture begins"
+            yield Breach(name, reason=reason)
+        breach = Breach(name, reason="draws on a primary that no display.Mark ever shows")
+        yield Owed(display.Mark, breach, lambda: self._screen is screen and screen.followed and not screen.marked)
 
     def _picture(self, message: Message, image: Image) -> Iterator[Breach]:
         descriptor = image.descriptor
@@ -256,6 +302,7 @@ class DisplayRules(ChannelRules):
         (SERVER, display.MonitorsConfig): monitors_config,
         (SERVER, display.InvalList): inval_list,
         (SERVER, display.InvalAllPixmaps): inval_all,
+        (SERVER, display.InvalAllPalettes): inval_all_palettes,
         (SERVER, display.StreamCreate): stream_create,
         (SERVER, display.StreamData): stream_data,
         (SERVER, display.StreamDataSized): stream_data,

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.judge.finding import Kind
 from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, CommonCap, from_words, has_capability
-from spiceemu.protocol.compat import CHANNELS, Feature
+from spiceemu.protocol.compat import ADVERTISED, CHANNELS, Feature
 from spiceemu.protocol.gate import SEVERAL
+from spiceemu.protocol.level import minor_of
 from spiceemu.protocol.link import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
 from spiceemu.protocol.message import CLIENT, SERVER
 
 if TYPE_CHECKING:
     from enum import IntEnum
 
+    from spiceemu.protocol.capabilities import Words
     from spiceemu.protocol.level import Level
     from spiceemu.protocol.link_observer import LinkObserver
 
@@ -62,6 +64,17 @@ def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
         yield LinkFault(SERVER, MINOR_OFFSET, Kind.LINK, f"minor {minor}", explanation)
     if link.server_common is None or link.server_channel is None or link.channel_type is None:
         return
+    least = minor_of(_features_of(level, link.channel_type, link.server_common, link.server_channel))
+    if minor < least:
+        explanation = f"minor {minor} of the protocol's version: what is offered came with minor {least}"
+        yield LinkFault(SERVER, MINOR_OFFSET, Kind.LINK, f"minor {minor}", explanation)
+    before = 0
+    for words in (link.server_common, link.server_channel):
+        before += len(words)
+        if words and not words[-1]:
+            name = "a capability word of zero"
+            explanation = f"{name} is the last of its kind: servers send none that they do not need"
+            yield LinkFault(SERVER, WORDS_OFFSET + WORD_SIZE * (before - 1), Kind.LINK, name, explanation)
     for number in sorted(from_words(link.server_common) - common_of(level)):
         name = f"common capability {_capability(CommonCap, number)}"
         yield _capability_fault(level, name, 0, number)
@@ -81,6 +94,16 @@ def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
     for number in sorted(from_words(link.server_channel) - level.advertised(link.channel_type)):
         name = f"capability {owner}.{_capability(names, number)}"
         yield _capability_fault(level, name, len(link.server_common), number)
+
+
+def _features_of(level: Level, channel_type: int, common: Words, channel: Words) -> Feature:
+    """The features that a reply's capabilities came with, as far as the level knows them."""
+    offered = {None: from_words(common), channel_type: from_words(channel)}
+    found = Feature(0)
+    for where, capability, feature in ADVERTISED:
+        if level.has(feature) and capability in offered.get(where, ()):
+            found |= feature
+    return found
 
 
 def common_of(level: Level) -> frozenset[int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from typing import ClassVar
 
-from spiceemu.judge.rules import ChannelRules, Handler, Scene, not_a_target
+from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
 from spiceemu.protocol import base, main
 from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.gate import Breach
@@ -53,7 +53,7 @@ class MainRules(ChannelRules):
         self._client_tokens: int | None = None
         self._server_tokens: int | None = None if arrives else 0
 
-    def judge(self, direction: str, message: Message) -> Iterator[Breach]:
+    def judge(self, direction: str, message: Message) -> Iterator[Breach | Owed]:
         """What is wrong with a message at this point."""
         if direction == SERVER:
             yield from self._beginning(message)

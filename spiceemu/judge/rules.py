@@ -1,7 +1,8 @@
 """Rules about the order of messages: those that every channel has, and what a channel's own are made of.
 
 A rule is a generator over :class:`~spiceemu.protocol.gate.Breach`. It says what is wrong once and then goes on as if it
-were right, so that one fault is one finding. Rules need the messages of both sides in the order in which they passed.
+were right, so that one fault is one finding. What is wrong only if nothing more comes is :class:`Owed`. Rules need the
+messages of both sides in the order in which they passed.
 
 Sources: sections 3, 4, 7 and 11 of the notes on releases; spice-server's ``red-channel-client.c`` for acknowledgements
 and migration, spice-gtk's ``channel-base.c`` for what a client makes of it.
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from spiceemu.protocol import base
+from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.gate import Breach
 from spiceemu.protocol.message import CLIENT, SERVER, Message
+from spiceemu.protocol.migrate_data import DATA_OF
 
 if TYPE_CHECKING:
     from spiceemu.judge.session import SessionState
@@ -25,6 +28,22 @@ if TYPE_CHECKING:
 
 UNACKNOWLEDGED_WINDOWS = 2
 """A server stops when more than so many windows of messages are not acknowledged."""
+
+
+WITH_STATE = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
+"""What MIGRATE asks for on a channel that has a state; on the others it asks for nothing."""
+
+
+class Owed(NamedTuple):
+    """A breach only if the connection ends before something comes.
+
+    :ivar thing: what is to come; of each, the one owed last counts.
+    :ivar is_owed: whether it has still not come.
+    """
+
+    thing: object
+    breach: Breach
+    is_owed: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +85,7 @@ class ChannelRules:
         self.opened = False
         """Whether the first message has been said, or its absence."""
         self._from_client = 0
-        self._migrating: int | None = None  # the flags of MIGRATE
+        self._migrating: int | None = None  # the flags of MIGRATE, and those it should have
         self._moved = False  # MIGRATE_DATA followed, nothing more may
         self._flushed = False
         self._window = 0
@@ -74,7 +93,7 @@ class ChannelRules:
         self._synced = False
         self._unacknowledged = 0
 
-    def judge(self, direction: str, message: Message) -> Iterator[Breach]:
+    def judge(self, direction: str, message: Message) -> Iterator[Breach | Owed]:
         """What is wrong with a message at this point."""
         if direction == SERVER:
             yield from self._server_migration(message)
@@ -118,6 +137,9 @@ class ChannelRules:
         announced = self._migrating & MigrateFlags.NEED_DATA_TRANSFER and not self._moved
         if is_data and announced:
             self._moved = True
+            if self._migrating & MigrateFlags.NEED_FLUSH and not self._flushed:
+                reason = "comes before base.MigrateFlushMark of the client, which base.Migrate asks for"
+                yield Breach(name, reason=reason)
         elif announced:
             yield Breach(name, reason="follows base.Migrate, behind which only the announced base.MigrateData may come")
         else:
@@ -132,10 +154,22 @@ class ChannelRules:
             if self._migrating is None or not self._migrating & MigrateFlags.NEED_FLUSH:
                 yield Breach(name, reason="answers no base.Migrate that asks for it")
 
-    def migrate(self, message: base.Migrate) -> Iterator[Breach]:
-        """MIGRATE stops the channel."""
+    def migrate(self, message: base.Migrate) -> Iterator[Breach | Owed]:
+        """MIGRATE stops the channel, and asks for what the channel's type has to carry along."""
         self._migrating = message.flags
-        yield from ()
+        if not self.level.has(Feature.SEAMLESS_MIGRATE):
+            return  # that it comes at all is the fault
+        name, flags = message.spec.name, message.flags
+        right = WITH_STATE if self.scene.channel_type in DATA_OF else 0
+        self._migrating |= right
+        if flags != right:
+            yield Breach(name, reason=f"has flags {flags:#x}, on this channel they are {right:#x}")
+        if flags & right & MigrateFlags.NEED_FLUSH:
+            breach = Breach(name, reason="asks for base.MigrateFlushMark of the client, which never came")
+            yield Owed(base.MigrateFlushMark, breach, lambda: not (self._flushed or self._moved))
+        if flags & right & MigrateFlags.NEED_DATA_TRANSFER:
+            breach = Breach(name, reason="announces base.MigrateData, which never came")
+            yield Owed(base.MigrateData, breach, lambda: self._flushed and not self._moved)
 
     # Acknowledgements
 
@@ -166,7 +200,7 @@ def not_a_target(message: Message) -> Breach:
     return Breach(message.spec.name, reason="goes to the target of a migration, which this server is not")
 
 
-Handler: TypeAlias = Callable[[Any, Any], Iterator[Breach]]
+Handler: TypeAlias = Callable[[Any, Any], Iterator[Breach | Owed]]
 
 _BASE: Mapping[tuple[str, type[Message]], Handler] = {
     (SERVER, base.Migrate): ChannelRules.migrate,

@@ -29,13 +29,16 @@ class MigrateData(Message):
 
 @message(ALL_CHANNELS, server=3)
 class SetAck(Message):
-    """Opens an acknowledgement window: ACK_SYNC at once, then an ACK after every ``window`` messages."""
+    """Opens an acknowledgement window: ACK_SYNC at once, then an ACK after every ``window`` messages.
+
+    The protocol has it on every channel, servers send it on display and cursor alone.
+    """
 
     generation: int = wire(Int32ul)
     window: int = wire(Int32ul)
 
 
-@message(ALL_CHANNELS, server=4)
+@message(ALL_CHANNELS, server=4, beside_main=Feature.CHANNEL_PINGS)
 class Ping(Message):
     """Asks for a PONG of the same id and timestamp; ``data`` is padding for the bandwidth test."""
 
@@ -96,7 +99,7 @@ class Ack(Message):
     """Another window of messages has been received."""
 
 
-@message(ALL_CHANNELS, client=3)
+@message(ALL_CHANNELS, client=3, beside_main=Feature.CHANNEL_PINGS)
 class Pong(Message):
     """Answers a PING; its padding is not sent back."""
 

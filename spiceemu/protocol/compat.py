@@ -88,6 +88,7 @@ class Feature(IntFlag):
     OWN_MAIN_WORDS = 1 << 30
     WITHOUT_CELT = 1 << 31
     WITHOUT_MIGRATION = 1 << 32
+    CHANNEL_PINGS = 1 << 33
 
 
 F = Feature
@@ -126,6 +127,7 @@ FEATURES: Mapping[Feature, tuple[str, str]] = {
     F.OWN_MAIN_WORDS: ("0.15", "NAME_AND_UUID and AGENT_CONNECTED_TOKENS among main's own capabilities"),
     F.WITHOUT_CELT: ("0.14.0", "CELT is gone"),
     F.WITHOUT_MIGRATION: ("0.6.0", "nothing of migration is sent; 0.7.0 brought SWITCH_HOST"),
+    F.CHANNEL_PINGS: ("0.12.3", "PING on every channel, not on main alone"),
 }
 """Each feature's first release and its meaning."""
 
@@ -148,6 +150,7 @@ _LATER_0_12 = (
     F.PORT
     | F.STREAM_REPORT
     | F.PLAYBACK_LATENCY
+    | F.CHANNEL_PINGS
     | F.OPUS
     | F.WEBDAV
     | F.STRICT_TICKET

@@ -83,7 +83,7 @@ __all__ = [
 DISPLAY = ChannelType.DISPLAY
 
 
-@message(DISPLAY, server=101)
+@message(DISPLAY, server=101, unless=Feature.SURFACES)
 class Mode(Message):
     """The screen's size and depth, as servers without surfaces announce it."""
 
@@ -97,7 +97,7 @@ class Mark(Message):
     """What was drawn so far may be shown."""
 
 
-@message(DISPLAY, server=103)
+@message(DISPLAY, server=103, unless=Feature.SURFACES)
 class Reset(Message):
     """The screen is gone; MODE brings a new one."""
 

@@ -60,6 +60,9 @@ CODECS: Mapping[int, Need] = {
 SEVERAL = (ChannelType.DISPLAY, ChannelType.CURSOR)
 """The channels of which a level with MULTI_DISPLAY_CHANNELS has one for each video card."""
 
+WITH_WINDOW = (ChannelType.DISPLAY, ChannelType.CURSOR)
+"""The channels with an acknowledgement window, in every release."""
+
 SEVERAL_IDS: Need = (Feature.MULTI_DISPLAY_CHANNELS, None)
 ALPHA_ONLY: Need = (Feature.COMPOSITE, DisplayCap.A8_SURFACE)
 
@@ -92,15 +95,28 @@ class Gate:
     """Judges the messages of one direction of one channel.
 
     :param level: whose rules they are.
+    :param channel: its type.
     :param direction: ``SERVER`` or ``CLIENT``: who sends.
     :param capabilities: numbers of the receiver's channel capabilities.
+    :param mini: whether messages have mini headers.
     :param local: whether the connection is a unix socket, which can carry file descriptors and needs no compression.
     """
 
-    def __init__(self, level: Level, direction: str, capabilities: frozenset[int], *, local: bool = False) -> None:
+    def __init__(
+        self,
+        level: Level,
+        channel: ChannelType,
+        direction: str,
+        capabilities: frozenset[int],
+        *,
+        mini: bool,
+        local: bool = False,
+    ) -> None:
         self.level = level
+        self.channel_type = channel
         self.direction = direction
         self.capabilities = capabilities
+        self.mini = mini
         self.local = local
         self._judges: dict[type[Message], Callable[[Any], Iterable[Breach]]] = {}
         self._has_surfaces = level.has(SURFACES)
@@ -126,11 +142,16 @@ class Gate:
     def _judge(self, kind: type[Message]) -> list[Breach]:
         """What can be said of a message by its kind alone."""
         spec = kind.spec
-        found = self.needs(spec.name, (spec.feature, spec.capability))
+        found = self.needs(spec.name, (spec.feature_on(self.channel_type), spec.capability))
         for need in _NEEDS.get((self.direction, kind), ()):
             found += self.needs(spec.name, need)
-        if kind in _OF_MIGRATION and self.level.has(Feature.WITHOUT_MIGRATION):
-            found.append(Breach(spec.name, reason=f"is not sent at level {self.level.name}, which has no migration"))
+        if spec.unless is not None and self.level.has(spec.unless):
+            reason = f"is not sent at level {self.level.name}, which has {spec.unless.name}"
+            found.append(Breach(spec.name, reason=reason))
+        if kind is base.SetAck and self.channel_type not in WITH_WINDOW:
+            found.append(Breach(spec.name, reason="is sent on display and cursor channels only"))
+        if kind is base.List and not self.mini:
+            found.append(Breach(spec.name, reason="travels with mini headers only, full ones have room for a list"))
         if kind in (display.GlScanoutUnix, display.GlDraw) and not self.local:
             found.append(Breach(spec.name, reason="travels on plain unix sockets only"))
         if kind is spicevmc.CompressedData and self.local:
@@ -258,9 +279,6 @@ _NEEDS: Mapping[tuple[str, type[Message]], tuple[Need, ...]] = {
     (CLIENT, base.MigrateData): SEAMLESS,
 }
 """What messages need in one direction, beside what their declarations say."""
-
-_OF_MIGRATION = frozenset({main.MigrateCancel, main.MigrateSwitchHost})
-"""The messages of a migration that came with no feature."""
 
 _CONTENTS: dict[type[Message], Content] = {
     main.ChannelsList: Gate.channels_list,

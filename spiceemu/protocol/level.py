@@ -62,7 +62,7 @@ class Level:
     @property
     def minor(self) -> int:
         """Minor version of the protocol in the link's headers (spice-protocol's ``SPICE_VERSION_MINOR``)."""
-        return 2 if self.has(Feature.MINI_HEADER) else 1 if self.has(Feature.SEMI_SEAMLESS_MIGRATE) else 0
+        return minor_of(self.features)
 
     @property
     def channels(self) -> list[ChannelType]:
@@ -122,6 +122,11 @@ class Level:
         return self.has(Feature.MONITORS_CONFIG) and not self.has(Feature.MINI_HEADER)
 
 
+def minor_of(features: Feature) -> int:
+    """The minor version that came with features."""
+    return 2 if Feature.MINI_HEADER in features else 1 if Feature.SEMI_SEAMLESS_MIGRATE in features else 0
+
+
 def completed(mask: int) -> Feature:
     """A mask with what its bits imply: MULTIMONITOR is its two parts, and both parts are MULTIMONITOR.
 
@@ -165,9 +170,10 @@ def level_of(wanted: str | int) -> Level:
 def changed(level: Level, changes: str) -> Level:
     """A level with features added and taken away: ``+SURFACES,-MULTIMONITOR``.
 
-    :raises InvalidValue: a change does not begin with + or -, or names no feature; or PROTOCOL_MAJOR2 is taken away.
+    :raises InvalidValue: a change does not begin with + or -, or names no feature; one is both added and taken away; or
+        PROTOCOL_MAJOR2 is taken away.
     """
-    mask = level.features
+    added = taken = Feature(0)
     for change in changes.split(","):
         sign, name = change[:1], change[1:].upper()
         feature = Feature.__members__.get(name)
@@ -175,15 +181,17 @@ def changed(level: Level, changes: str) -> Level:
             raise InvalidValue(
                 f"{change!r:.60} is not a feature with + or - before it{_similar(name)}; spiceemu compat lists them"
             )
-        if sign == "+":
-            mask |= feature
-            continue
         if feature is Feature.MULTIMONITOR:
             feature |= PARTS_OF_MULTIMONITOR
-        elif feature in PARTS_OF_MULTIMONITOR:
-            feature |= Feature.MULTIMONITOR
-        mask &= ~feature
-    return Level(mask)
+        if sign == "+":
+            added |= feature
+        else:
+            taken |= feature
+    for feature in each_feature(added & taken):
+        raise InvalidValue(f"{changes!r:.60} both adds and takes away {feature.name}")
+    if taken & PARTS_OF_MULTIMONITOR:
+        taken |= Feature.MULTIMONITOR
+    return Level((level.features | added) & ~taken)
 
 
 def _similar(name: str) -> str:

@@ -23,7 +23,7 @@ class MigrateBegin(Message):
     dst_info: DstInfo = wire(DstInfo)
 
 
-@message(MAIN, server=102)
+@message(MAIN, server=102, unless=Feature.WITHOUT_MIGRATION)
 class MigrateCancel(Message):
     """The migration that was begun does not take place."""
 
@@ -91,7 +91,7 @@ class AgentToken(Message):
     num_tokens: int = wire(Int32ul)
 
 
-@message(MAIN, server=111)
+@message(MAIN, server=111, unless=Feature.WITHOUT_MIGRATION)
 class MigrateSwitchHost(Message):
     """Asks the client to leave and begin a new session there."""
 

@@ -47,6 +47,8 @@ class Spec:
     :ivar ids: its id in each direction it is sent in.
     :ivar capability: the capability that the receiving side must have announced.
     :ivar feature: what a compat level must have for the message to exist there.
+    :ivar beside_main: the same on other channels than main, where it may have come later.
+    :ivar unless: a feature whose levels send it no more.
     """
 
     name: str
@@ -55,6 +57,12 @@ class Spec:
     ids: Mapping[str, int]
     capability: IntEnum | None
     feature: Feature
+    beside_main: Feature
+    unless: Feature | None
+
+    def feature_on(self, channel: ChannelType) -> Feature:
+        """What a level must have for the message on a channel."""
+        return self.feature if channel is ChannelType.MAIN else self.beside_main
 
 
 @dataclasses.dataclass(slots=True, repr=False)
@@ -136,6 +144,8 @@ def message(
     client: int | None = None,
     capability: IntEnum | None = None,
     feature: Feature = Feature.PROTOCOL_MAJOR2,
+    beside_main: Feature | None = None,
+    unless: Feature | None = None,
 ) -> Callable[[type[MessageType]], type[MessageType]]:
     """Declare a message.
 
@@ -144,6 +154,8 @@ def message(
     :param client: its id when a client sends it.
     :param capability: the capability that the receiving side must have announced.
     :param feature: what a compat level must have for the message to exist there.
+    :param beside_main: the same on other channels than main, if it is another.
+    :param unless: a feature whose levels send it no more.
     """
     ids = {direction: number for direction, number in ((SERVER, server), (CLIENT, client)) if number is not None}
     places = (channels,) if isinstance(channels, ChannelType) else tuple(channels)
@@ -158,6 +170,8 @@ def message(
             ids=ids,
             capability=capability,
             feature=feature,
+            beside_main=feature if beside_main is None else beside_main,
+            unless=unless,
         )
         for channel in places:
             for direction, number in ids.items():

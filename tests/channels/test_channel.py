@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from spiceemu.channels.channel import ACK_WINDOW, MAX_PENDING_PINGS, AckWindow, Channel, Handlers
-from spiceemu.channels.events import Event, KeyModifiers, Latency, Synced
+from spiceemu.channels.events import Event, KeyModifiers, Latency, Synced, Violation
 from spiceemu.channels.inputs import InputsChannel
 from spiceemu.protocol import base, display, inputs, main
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
@@ -23,6 +23,7 @@ from spiceemu.protocol.errors import (
     UnknownMessage,
 )
 from spiceemu.protocol.framing import FULL_HEADER, MAX_CLIENT_BODY, MINI_HEADER
+from spiceemu.protocol.level import CURRENT, LEVELS, Level
 from spiceemu.protocol.message import Message
 
 from .far_side import FarSide, Wake, linked, names
@@ -34,9 +35,15 @@ class Windowed(Channel):
     type = ChannelType.DISPLAY
 
     def __init__(
-        self, *, mini: bool = True, capabilities: tuple[int, ...] = (), wake: Callable[[], None] | None = None
+        self,
+        *,
+        mini: bool = True,
+        capabilities: tuple[int, ...] = (),
+        wake: Callable[[], None] | None = None,
+        level: Level = CURRENT,
     ) -> None:
-        super().__init__(linked(ChannelType.DISPLAY, mini=mini, capabilities=capabilities), wake or Wake())
+        link = linked(ChannelType.DISPLAY, mini=mini, capabilities=capabilities, level=level)
+        super().__init__(link, wake or Wake())
         self.window = AckWindow()
         self.seen: list[tuple[Message, float]] = []
 
@@ -101,11 +108,35 @@ def test_too_many_acks_do_not_make_the_window_larger() -> None:
     assert sent_until_closed(window) == 41
 
 
-@given(st.lists(st.sampled_from(["send", "ack", "sync", "wrong"])))
+def test_a_new_generation_acknowledges_what_was_before_it_once_it_is_synced() -> None:
+    window = AckWindow(20)
+    window.sync(window.generation)
+    for _ in range(30):
+        window.sent()
+    window.renew()
+    sent_until_closed(window)
+    window.ack()  # of the generation before
+    assert not window.is_open
+    window.sync(window.generation)
+    assert window.outstanding == 11
+    window.ack()
+    assert window.outstanding == 0
+
+
+def test_generations_wrap_without_zero() -> None:
+    window = AckWindow()
+    window.generation = 0xFFFFFFFF
+    window.renew()
+    assert window.generation == 1
+
+
+@given(st.lists(st.sampled_from(["send", "ack", "sync", "wrong", "renew"])))
 def test_never_more_than_two_windows_and_one_are_unacknowledged(steps: list[str]) -> None:
     window = AckWindow(3)
     for step in steps:
-        if step == "send" and window.is_open:
+        if step == "renew":
+            window.renew()
+        elif step == "send" and window.is_open:
             window.sent()
         elif step == "ack":
             window.ack()
@@ -251,6 +282,79 @@ def test_ping_ids_wrap_without_zero() -> None:
     assert [message.id for message in found if isinstance(message, base.Ping)] == [0xFFFFFFFF, 1]
 
 
+# Levels that have PING on main alone
+
+OLD = LEVELS["0.10.1"]
+
+
+def test_no_ping_is_sent_where_its_answer_would_end_the_connection() -> None:
+    channel = Windowed(level=OLD)
+    said = r"^display:0: base\.Ping needs CHANNEL_PINGS, which level 0\.10\.1 has not$"
+    with pytest.raises(NotCompatible, match=said):
+        channel.send(base.Ping(1, 2))
+    with pytest.raises(NotCompatible, match=said):
+        channel.ping(0.0)
+    channel.send(base.Ping(1, 2), as_fault=True)
+    assert FarSide(channel, answering=False).read() == [base.Ping(1, 2)]
+
+
+def test_a_pong_is_not_known_there() -> None:
+    said = "display:0: base.Pong needs CHANNEL_PINGS, which level 0.10.1 has not"
+    with pytest.raises(UnknownMessage, match=f"^{said}$"):
+        FarSide(Windowed(level=OLD)).say(base.Pong(1, 2))
+    lenient = Windowed(level=OLD)
+    lenient.strict = False
+    assert FarSide(lenient).say(base.Pong(1, 2)) == [Violation(ChannelType.DISPLAY, 0, said)]
+
+
+def test_a_mark_is_another_generation_of_the_window_there() -> None:
+    channel = Windowed(level=OLD)
+    far = FarSide(channel, answering=False)
+    channel.mark(7, 1.0)
+    channel.mark(8, 1.0)
+    assert far.read() == [base.SetAck(2, ACK_WINDOW), base.SetAck(3, ACK_WINDOW)]
+    assert far.say(base.AckSync(1)) == []
+    assert far.say(base.AckSync(2), base.AckSync(2)) == [Synced(ChannelType.DISPLAY, 0, 7)]
+    assert far.say(base.AckSync(3), base.AckSync(4)) == [Synced(ChannelType.DISPLAY, 0, 8)]
+
+
+def test_its_answer_opens_the_window_and_wakes_the_channel() -> None:
+    wake = Wake()
+    channel = Windowed(level=OLD, wake=wake)
+    far = FarSide(channel, answering=False)
+    assert channel.window is not None
+    channel.mark(7, 1.0)
+    far.say(base.AckSync(1))
+    channel.mark(8, 1.0)
+    while channel.window.is_open:
+        channel.send(display.Mark())
+    before = wake.count
+    far.say(base.AckSync(2))
+    assert (channel.window.is_open, wake.count) == (False, before + 1)
+    channel.mark(9, 1.0)
+    far.say(base.AckSync(4))
+    assert channel.window.is_open
+
+
+def test_marks_that_nobody_answers_are_forgotten_from_the_oldest_on() -> None:
+    channel = Windowed(level=OLD)
+    far = FarSide(channel, answering=False)
+    for mark in range(MAX_PENDING_PINGS + 1):
+        channel.mark(mark, 0.0)
+    asked = [message.generation for message in far.read() if isinstance(message, base.SetAck)]
+    assert far.say(base.AckSync(asked[0])) == []
+    assert len(far.say(*map(base.AckSync, asked[1:]))) == MAX_PENDING_PINGS
+
+
+def test_a_channel_that_has_moved_asks_no_more() -> None:
+    channel = Windowed(level=LEVELS["0.12"])
+    assert channel.window is not None
+    channel.freeze()
+    channel.mark(7, 1.0)
+    assert channel.window.generation == 1
+    assert names(FarSide(channel).read()) == ["Migrate"]
+
+
 # The way out
 
 
@@ -271,6 +375,12 @@ def test_what_is_no_servers_message_of_the_channel_is_not_sent(message: Message)
     with pytest.raises(NotCompatible, match=message.spec.name):
         channel.send(message)
     assert channel.unsent == 0
+
+
+def test_a_channel_without_a_window_opens_none() -> None:
+    channel = InputsChannel(linked(ChannelType.INPUTS), Wake(), locks=0)
+    with pytest.raises(NotCompatible, match=r"^inputs:0: base\.SetAck is sent on display and cursor channels only$"):
+        channel.send(base.SetAck(1, 20))
 
 
 def test_unsent_counts_bytes_until_they_are_taken() -> None:

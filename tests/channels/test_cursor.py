@@ -17,6 +17,7 @@ from spiceemu.protocol import base, cursor
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags, MouseMode
 from spiceemu.protocol.errors import IllegalMessage
+from spiceemu.protocol.level import CURRENT, LEVELS, Level
 from spiceemu.protocol.message import Message
 from spiceemu.protocol.types import Point16
 
@@ -97,10 +98,10 @@ class Pointer:
 class Shown(FarSide):
     """A guest's cursor, its channel and a client that shows it."""
 
-    def __init__(self, guest: GuestCursor | None = None, *, answering: bool = True) -> None:
+    def __init__(self, guest: GuestCursor | None = None, *, answering: bool = True, level: Level = CURRENT) -> None:
         self.guest = guest or GuestCursor(ARROW)
         self.wake = Wake()
-        self.cursor = CursorChannel(linked(ChannelType.CURSOR), self.wake, shown=self.guest)
+        self.cursor = CursorChannel(linked(ChannelType.CURSOR, level=level), self.wake, shown=self.guest)
         super().__init__(self.cursor, answering=answering)
         self.pointer = Pointer()
 
@@ -245,6 +246,15 @@ def test_a_mark_comes_after_the_latest_state(shown: Shown) -> None:
     shown.cursor.mark(4, 0.0)
     shown.guest.set_shape(HAND)
     assert names(shown.read()) == ["Set", "Move", "Ping"]
+    assert shown.events == [Synced(ChannelType.CURSOR, 0, 4)]
+
+
+def test_a_mark_without_pings_comes_after_the_latest_state() -> None:
+    shown = Shown(level=LEVELS["0.10.1"])
+    shown.read()
+    shown.guest.set_shape(HAND)
+    shown.cursor.mark(4, 0.0)
+    assert names(shown.read()) == ["Set", "SetAck"]
     assert shown.events == [Synced(ChannelType.CURSOR, 0, 4)]
 
 

@@ -18,6 +18,7 @@ from spiceemu.protocol import base, display, draw
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.enums import BrushType, ImageType
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
+from spiceemu.protocol.level import CURRENT, Level, changed
 from spiceemu.protocol.message import Message
 from spiceemu.protocol.types import ChannelWait, Point, Rect
 
@@ -26,6 +27,7 @@ from .far_side import FarSide, Wake, linked, names
 from .painter import Painter
 
 INIT = display.Init(1, 1 << 22, 1, 0)
+WITHOUT_PINGS = changed(CURRENT, "-CHANNEL_PINGS")
 NO_CACHE = display.Init(1, 0, 1, 0)
 
 
@@ -42,11 +44,12 @@ class Shown(FarSide):
         mini: bool = True,
         answering: bool = True,
         number: int = 0,
+        level: Level = CURRENT,
     ) -> None:
         self.guest = guest or Display(number, 64, 48)
         self.wake = Wake()
         channel = DisplayChannel(
-            linked(ChannelType.DISPLAY, number, mini=mini, capabilities=capabilities),
+            linked(ChannelType.DISPLAY, number, mini=mini, capabilities=capabilities, level=level),
             self.wake,
             shown=self.guest,
             compression=compression,
@@ -572,6 +575,16 @@ def test_a_mark_comes_after_what_was_drawn_before_it(shown: Shown) -> None:
     assert shown.events[1:] == [Synced(ChannelType.DISPLAY, 0, 1), Synced(ChannelType.DISPLAY, 0, 2)]
 
 
+def test_a_mark_without_pings_comes_after_what_was_drawn_before_it() -> None:
+    shown = Shown(level=WITHOUT_PINGS)
+    shown.read()
+    shown.guest.fill((0, 0, 1, 1), "red")
+    shown.display.mark(1, 0.0)
+    shown.guest.fill((0, 0, 1, 1), "blue")
+    assert names(shown.read()) == ["DrawFill", "SetAck", "DrawFill"]
+    assert shown.events[1:] == [Synced(ChannelType.DISPLAY, 0, 1)]
+
+
 def test_a_mark_does_not_wait_for_what_is_drawn_after_it() -> None:
     shown = Shown(answering=False)
     shown.read()
@@ -658,6 +671,7 @@ def steps() -> st.SearchStrategy[list[Action | str]]:
     window=st.sampled_from([1, 2, ACK_WINDOW]),
     mini=st.booleans(),
     lazy=st.booleans(),
+    level=st.sampled_from([CURRENT, WITHOUT_PINGS]),
 )
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate, Phase.shrink])
 def test_the_client_shows_what_the_guest_drew(
@@ -668,13 +682,15 @@ def test_the_client_shows_what_the_guest_drew(
     window: int,
     mini: bool,
     lazy: bool,
+    level: Level,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(display_module, "MAX_QUEUED", queued)
         patch.setattr(display_module, "MAX_PRODUCED", 4000)
         patch.setattr(channel_module, "AckWindow", lambda: AckWindow(window))
         guest = Display(0, 40, 30)
-        shown = Shown(guest, compression=compression, init=None if lazy else display.Init(1, cache, 1, 0), mini=mini)
+        init = None if lazy else display.Init(1, cache, 1, 0)
+        shown = Shown(guest, compression=compression, init=init, mini=mini, level=level)
         marks = 0
         for step in script:
             match step:

@@ -112,6 +112,8 @@ SEMI = [
             "capability DisplayCap.STREAM_REPORT": 1,
             "capability DisplayCap.PREF_COMPRESSION": 1,
             "capability DisplayCap.PREF_VIDEO_CODEC_TYPE": 1,
+            "base.Ping": 6,  # two each of display, inputs and cursor
+            "base.Pong": 6,
         },
     ),
     (
@@ -156,6 +158,8 @@ SEAMLESS = [
             "channel port:0 in main.ChannelsList": 1,
             "channel webdav:0": 1,
             "channel webdav:0 in main.ChannelsList": 1,
+            "base.Ping": 18,  # two on every channel but main, port and webdav
+            "base.Pong": 18,
         },
     ),
     (
@@ -180,6 +184,8 @@ SEAMLESS = [
             "base.Migrate": -2,
             "base.MigrateFlushMark": -2,
             "base.MigrateData": -2,
+            "base.Ping": -4,
+            "base.Pong": -4,
             "capability SpicevmcCap.DATA_COMPRESS_LZ4": -2,
             "capability PlaybackCap.VOLUME": 1,
             "capability RecordCap.VOLUME": 1,
@@ -197,6 +203,8 @@ SEAMLESS = [
             "base.Migrate": -2,  # of the second display and its cursor
             "base.MigrateFlushMark": -1,
             "base.MigrateData": -1,
+            "base.Ping": -4,
+            "base.Pong": -4,
             "capability DisplayCap.MONITORS_CONFIG": -1,
             "capability DisplayCap.STREAM_REPORT": -1,
             "capability DisplayCap.PREF_COMPRESSION": -1,

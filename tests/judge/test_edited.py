@@ -11,6 +11,7 @@ import pytest
 from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.finding import Finding, Kind
 from spiceemu.protocol.level import level_of
+from spiceemu.protocol.migrate_data import InputsData
 
 from .edited import Edited
 from .recorded import CLIENT, SERVER, judged, release_of
@@ -38,6 +39,9 @@ IMAGE_TYPE, IMAGE_FLAGS = 8, 9  # within the picture's descriptor, behind its id
 
 #: Nothing but zeros, long enough for any message without counts.
 ZEROS = bytes(64)
+PING = struct.pack("<IQ", 77, 1)
+MOTIONS = InputsData().build()
+WINDOW = struct.pack("<II", 1, 20)
 SURFACE_5 = struct.pack("<5I", 5, 64, 64, 32, 0)
 MONITORS = struct.pack("<HH7I", 1, 1, 0, 0, 640, 480, 0, 0, 0)
 
@@ -78,12 +82,16 @@ def order(session: str, edit: Callable[[Edited], int], name: str, says: str, lev
     return Case(session, edit, Kind.ORDER, name, says, level)
 
 
-def drop(connection: str, direction: str, number: int, then: int) -> Callable[[Edited], int]:
-    """Leave a message out; another one is then at fault."""
+def of_kind(session: str, edit: Callable[[Edited], int], name: str, says: str, level: str = "") -> Case:
+    return Case(session, edit, Kind.MESSAGE, name, says, level)
+
+
+def drop(connection: str, direction: str, number: int, then: int, of: str = "") -> Callable[[Edited], int]:
+    """Leave a message out; another one, perhaps of the other side, is then at fault."""
 
     def edit(edited: Edited) -> int:
         edited.drop(edited.find(connection, direction, number))
-        return edited.find(connection, direction, then)
+        return edited.find(connection, of or direction, then)
 
     return edit
 
@@ -186,6 +194,28 @@ def more_channels(edited: Edited) -> bytes:
     return U32.pack(U32.unpack_from(body)[0] + 1) + body[4:] + bytes([77, 0])
 
 
+def no_more_than_migrate(edited: Edited) -> int:
+    edited.drop(edited.find("008", CLIENT, 4))
+    edited.drop(edited.find("008", SERVER, 2))
+    return edited.find("008", SERVER, 1)
+
+
+def wrong_flags(connection: str, flags: int) -> Callable[[Edited], int]:
+    """Let MIGRATE ask for something else; what follows stays what it was."""
+    return lambda edited: edited.patch(edited.find(connection, SERVER, 1), 0, U32.pack(flags))
+
+
+def wrong_state(session: str, connection: str, direction: str, state: Callable[[bytes], bytes], says: str) -> Case:
+    """Change what a MIGRATE_DATA holds."""
+
+    def edit(edited: Edited) -> int:
+        number = 2 if direction == SERVER else 5
+        at = edited.find(connection, direction, number)
+        return edited.replace(at, number, state(edited.body(at)))
+
+    return Case(session, edit, Kind.MALFORMED, "base.MigrateData", says)
+
+
 def mode_for_surface(edited: Edited) -> int:
     """As 0.4 would say it: MODE instead of SURFACE_CREATE."""
     return edited.replace(edited.find("conn-03-display0", SERVER, 314), 101, struct.pack("<3I", 800, 600, 32))
@@ -244,8 +274,29 @@ CASES = {
     "destroys nothing": order(NOW, append("002", SERVER, 315, U32.pack(7)), "display.SurfaceDestroy", "surface 7"),
     "from the cache": order(NOW, picture("002", 103), "display.DrawCopy", "from the cache, where it is not"),
     "lossless from the cache": order(NOW, picture("002", 106), "display.DrawCopy", "from the cache"),
-    "MODE now": order(NOW, append("002", SERVER, 101, bytes(12)), "display.Mode", "no longer sent"),
-    "RESET now": order(NOW, append("002", SERVER, 103), "display.Reset", "no longer sent"),
+    "MODE now": of_kind(NOW, append("002", SERVER, 101, bytes(12)), "display.Mode", "0.15.1, which has SURFACES"),
+    "RESET now": of_kind(NOW, append("002", SERVER, 103), "display.Reset", "0.15.1, which has SURFACES"),
+    "MODE in 0.6.4": of_kind(
+        OLDEST, append("conn-03-display0", SERVER, 101, bytes(12)), "display.Mode", "0.6.4, which has SURFACES"
+    ),
+    "PING of a display in 0.8.3": of_kind(
+        OLD, append("conn-02-display0", SERVER, 4, PING), "base.Ping", "needs CHANNEL_PINGS, which level 0.8.3 has not"
+    ),
+    "PING of inputs in 0.6.4": of_kind(
+        OLDEST, append("conn-04-inputs0", SERVER, 4, PING), "base.Ping", "CHANNEL_PINGS"
+    ),
+    "PONG of a display in 0.8.3": of_kind(
+        OLD, append("conn-02-display0", CLIENT, 3, PING), "base.Pong", "needs CHANNEL_PINGS, which level 0.8.3 has not"
+    ),
+    "SET_ACK of main": of_kind(
+        NOW, append("001", SERVER, 3, WINDOW), "base.SetAck", "display and cursor channels only"
+    ),
+    "SET_ACK of inputs in 0.8.3": of_kind(
+        OLD, append("conn-04-inputs0", SERVER, 3, WINDOW), "base.SetAck", "display and cursor channels only"
+    ),
+    "SET_ACK of playback": of_kind(
+        ALL, append("007", SERVER, 3, WINDOW), "base.SetAck", "display and cursor channels only"
+    ),
     "MODE twice in 0.4": order(OLDEST, mode_twice, "display.Mode", "without display.Reset", "0.4"),
     "data of no video": order(NOW, append("002", SERVER, 123, U32.pack(3) + bytes(8)), "display.StreamData", "video 3"),
     "end of no video": order(NOW, append("002", SERVER, 125, U32.pack(3)), "display.StreamDestroy", "video 3"),
@@ -288,11 +339,53 @@ CASES = {
         SOURCE, before("012", SERVER, 102, b"\0\0", 2), "inputs.KeyModifiers", "follows base.Migrate"
     ),
     "message behind MIGRATE_DATA": order(SOURCE, append("012", SERVER, 102, b"\0\0"), "inputs.KeyModifiers", "nothing"),
-    "data of no migration": order(NOW, append("004", SERVER, 2), "base.MigrateData", "without base.Migrate"),
-    "data for no target": order(NOW, append("004", CLIENT, 5), "base.MigrateData", "this server is not"),
+    "data of no migration": order(NOW, append("004", SERVER, 2, MOTIONS), "base.MigrateData", "without base.Migrate"),
+    "data for no target": order(NOW, append("004", CLIENT, 5, MOTIONS), "base.MigrateData", "this server is not"),
     "flushed unasked": order(NOW, append("004", CLIENT, 4), "base.MigrateFlushMark", "asks for it"),
     "message behind the flush mark": order(
         SOURCE, append("012", CLIENT, 103, b"\0\0"), "inputs.KeyModifiers", "follows base.MigrateFlushMark"
+    ),
+    "MIGRATE of a cursor with a state": order(SOURCE, wrong_flags("009", 3), "base.Migrate", "has flags 0x3, on"),
+    "MIGRATE of a display without": order(
+        SOURCE, wrong_flags("008", 0), "base.Migrate", "has flags 0x0, on this channel"
+    ),
+    "MIGRATE with bits that nobody knows": order(
+        SOURCE, wrong_flags("008", 0xFFFFFFFF), "base.Migrate", "has flags 0xffffffff, on this channel they are 0x3"
+    ),
+    "state that never comes": order(
+        SOURCE, drop("008", SERVER, 2, 1, of=SERVER), "base.Migrate", "announces base.MigrateData, which never came"
+    ),
+    "state before the flush mark": order(
+        SOURCE, drop("008", CLIENT, 4, 2, of=SERVER), "base.MigrateData", "before base.MigrateFlushMark of the client"
+    ),
+    "neither flush mark nor state": order(
+        SOURCE, no_more_than_migrate, "base.Migrate", "asks for base.MigrateFlushMark of the client, which never came"
+    ),
+    "state of another channel": wrong_state(
+        SOURCE,
+        "008",
+        SERVER,
+        lambda state: b"XXXX" + state[4:],
+        "DisplayData.header.magic at offset 0: b'XXXX', it must",
+    ),
+    "state that is none": wrong_state(SOURCE, "001", SERVER, lambda _: b"XX", "main.MainData.header"),
+    "state cut off": wrong_state(SOURCE, "012", SERVER, lambda state: state[:-1], "inputs.InputsData.motion_count"),
+    "state of another version": wrong_state(
+        TARGET,
+        "006",
+        CLIENT,
+        lambda state: state[:4] + U32.pack(2) + state[8:],
+        "header.version at offset 4: 2, it must",
+    ),
+    "no MARK": order(NOW, drop("002", SERVER, 102, DRAW_COPY), "display.DrawCopy", "no display.Mark ever shows"),
+    "no MARK in 0.6.4": order(
+        OLDEST, drop("conn-03-display0", SERVER, 102, DRAW_COPY), "display.DrawCopy", "no display.Mark ever shows"
+    ),
+    "no INVAL_ALL_PALETTES": order(
+        NOW, drop("002", SERVER, 108, DRAW_COPY), "display.DrawCopy", "comes before display.InvalAllPalettes"
+    ),
+    "no INVAL_ALL_PALETTES in 0.8.3": order(
+        OLD, drop("conn-02-display0", SERVER, 108, DRAW_COPY), "display.DrawCopy", "before display.InvalAllPalettes"
     ),
     "serial": order(FULL, serial_again, "serial 1", "follows serial 2"),
     "acknowledgements lost": order(JPEG, acks_lost, "display.DrawCopy", "more than the 41"),
@@ -304,7 +397,7 @@ CASES = {
     "waits for ever": order(
         NOW, append("002", SERVER, 5, struct.pack("<BBBQ", 1, 4, 0, 999)), "base.WaitForChannels", "999 of cursor:0"
     ),
-    "list in full headers": order(
+    "list in full headers": of_kind(
         FULL, append("conn-02-display0", SERVER, 8, b"\0\0"), "base.List", "mini headers only"
     ),
     "SWITCH_HOST in 0.6.4": Case(
@@ -446,9 +539,57 @@ def test_a_client_may_send_messages_in_another_order_than_it_numbered_them() -> 
     assert judged(edited.parts, level_of("0.15.1")) == []
 
 
-def test_a_minor_that_promises_less() -> None:
+def test_a_minor_that_promises_less_goes_with_capabilities_that_do() -> None:
     edited = Edited(NOW)
-    edited.patch(edited.link("002", SERVER), 8, U32.pack(1))
+    link = edited.patch(edited.link("002", SERVER), 8, U32.pack(1))
+    finding = one(edited)
+    assert (finding.kind, finding.name, finding.connection, finding.offset) == (Kind.LINK, "minor 1", "002", 8)
+    assert finding.explanation == "minor 1 of the protocol's version: what is offered came with minor 2"
+    for connection in ("001", "002", "003", "004"):
+        link = edited.patch(edited.link(connection, SERVER), 8, U32.pack(0))
+        edited.patch(link, 194, U32.pack(0b11))  # without MINI_HEADER
+    words = edited.parts[edited.link("001", SERVER)].data[198:202]
+    assert U32.unpack(words) == (0xF,)
+    edited.patch(edited.link("001", SERVER), 198, U32.pack(0x6))  # without what migration offers
+    assert [each.name for each in judged(edited.parts, level_of("0.15.1")) if each.kind is Kind.LINK] == []
+
+
+@pytest.mark.parametrize(("session", "level"), [(OLD, "0.8.3"), (OLDEST, "0.6.4")])
+def test_the_minor_of_a_release(session: str, level: str) -> None:
+    edited = Edited(session)
+    for at, part in enumerate(edited.parts):
+        if edited.is_link(part) and part.direction == SERVER:
+            edited.patch(at, 8, U32.pack(0))
+    found = [(each.name, each.channel) for each in judged(edited.parts, level_of(level))]
+    assert found == ([("minor 0", "main:0")] if level == "0.8.3" else [])
+
+
+@pytest.mark.parametrize("channel_word", [False, True])
+def test_no_capabilities_are_no_words(channel_word: bool) -> None:
+    edited = Edited(OLDEST)
+    at = edited.link("conn-03-display0", SERVER)
+    part = edited.parts[at]
+    size = U32.pack(len(part.data) - 16 + 4)
+    counts = struct.pack("<II", not channel_word, channel_word)
+    data = part.data[:12] + size + part.data[16:182] + counts + part.data[190:194] + bytes(4) + part.data[194:]
+    edited.parts[at] = part._replace(data=data)
+    finding = one(edited, "0.6.4")
+    assert (finding.kind, finding.name, finding.offset) == (Kind.LINK, "a capability word of zero", 194)
+
+
+def test_a_recording_may_end_between_a_picture_and_its_mark() -> None:
+    edited = Edited(NOW)
+    mark = edited.find("002", SERVER, 102)
+    edited.parts = [part for at, part in enumerate(edited.parts) if part.connection != "002" or at < mark]
+    assert judged(edited.parts, level_of("0.15.1")) == []
+
+
+def test_a_primary_that_is_gone_needs_no_mark() -> None:
+    edited = Edited(NOW)
+    edited.append("002", SERVER, 315, U32.pack(0))
+    edited.append("002", SERVER, 314, struct.pack("<5I", 0, 64, 64, 32, 1))
+    edited.append("002", SERVER, DRAW_COPY, edited.body(edited.find("002", SERVER, DRAW_COPY)))
+    edited.append("002", SERVER, 315, U32.pack(0))
     assert judged(edited.parts, level_of("0.15.1")) == []
 
 

@@ -14,7 +14,7 @@ from .wire import CURSOR, DISPLAY, INPUTS, Wire
 
 KINDS = (
     *DRAWINGS,
-    *("heads", "head", "cursor", "move", "hide", "show", "forget", "key", "motion", "pump", "pump one"),
+    *("heads", "head", "cursor", "move", "hide", "show", "forget", "key", "motion", "sync", "pump", "pump one"),
 )
 
 
@@ -49,6 +49,8 @@ def do(wire: Wire, guest: Guest, step: Step) -> None:
             wire.say(INPUTS, 0, inputs.KeyDown(0x3A), inputs.KeyUp(0xBA))
         case "motion" if (INPUTS, 0) in wire.lines:
             wire.say(INPUTS, 0, inputs.MouseMotion(x, y, 0))
+        case "sync":
+            wire.session.mark(value, 0.0)
         case "pump":
             wire.pump()
         case "pump one":

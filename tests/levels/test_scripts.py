@@ -88,6 +88,7 @@ EVERYTHING: list[Step] = [
     ("cursor", (0, 0, 0, 0), 0, 0, 3),
     ("fill", (0, 0, 9, 9), 0, 0, 7),
     ("resize", (0, 0, 39, 29), 0, 0, 2),
+    ("sync", (0, 0, 0, 0), 0, 0, 1),
 ]
 
 #: Features whose gate this server's streams can pass by now; the others' messages are still to be sent.
@@ -102,6 +103,7 @@ IN_USE = {
     Feature.SEAMLESS_MIGRATE: "SEAMLESS_MIGRATE",
     Feature.KEY_SCANCODE: "KEY_SCANCODE",
     Feature.VOLUME: "VOLUME",
+    Feature.CHANNEL_PINGS: "base.Ping",
     Feature.STREAM_REPORT: "STREAM_REPORT",
     Feature.OPUS: "OPUS",
     Feature.PREF_COMPRESSION: "PREF_COMPRESSION",

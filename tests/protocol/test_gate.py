@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from spiceemu.protocol import base, display, draw, inputs, main, playback, record, smartcard, spicevmc
-from spiceemu.protocol.capabilities import DisplayCap, InputsCap, MainCap, PlaybackCap, RecordCap, SpicevmcCap
+from spiceemu.protocol.capabilities import (
+    ChannelType,
+    DisplayCap,
+    InputsCap,
+    MainCap,
+    PlaybackCap,
+    RecordCap,
+    SpicevmcCap,
+)
 from spiceemu.protocol.catalogue import CLIENT, SERVER, Message
 from spiceemu.protocol.compat import RELEASES, Feature
 from spiceemu.protocol.enums import (
@@ -84,9 +92,18 @@ def surface(flags: int = SurfaceFlags.PRIMARY, surface_format: int = SurfaceFmt.
 
 
 def breaches(
-    level: Level, message: Message, capabilities: Iterable[int] = (), direction: str = SERVER, *, local: bool = False
+    level: Level,
+    message: Message,
+    capabilities: Iterable[int] = (),
+    direction: str = SERVER,
+    *,
+    channel: ChannelType | None = None,
+    mini: bool = True,
+    local: bool = False,
 ) -> list[Breach]:
-    return Gate(level, direction, frozenset(capabilities), local=local).breaches(message)
+    """What a gate says; of a message of every channel on main, unless told otherwise."""
+    gate = Gate(level, channel or message.spec.channels[0], direction, frozenset(capabilities), mini=mini, local=local)
+    return gate.breaches(message)
 
 
 def without(feature: Feature) -> Level:
@@ -255,7 +272,6 @@ def test_what_every_level_has(level: Level) -> None:
     for message in (
         main.Init(1, 1, 1, 1, 0, 10, 0, 0),
         main.AgentConnected(),
-        display.Mode(4, 4, 32),
         display.Mark(),
         copy_of(image()),
         copy_of(None),
@@ -263,9 +279,41 @@ def test_what_every_level_has(level: Level) -> None:
         draw.CopyBits(base_of(), Point(0, 0)),
         stream(VideoCodecType.MJPEG),
         playback.Mode(0, AudioDataMode.RAW),
+        base.Ping(1, 2),
         base.WaitForChannels([ChannelWait(2, 0, 1)]),
     ):
         assert breaches(level, message) == []
+    assert breaches(level, base.SetAck(1, 20), channel=ChannelType.DISPLAY) == []
+
+
+@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+@pytest.mark.parametrize(("message", "direction"), [(base.Ping(1, 2), SERVER), (base.Pong(1, 2), CLIENT)])
+def test_pings_were_for_main_alone(level: Level, message: Message, direction: str) -> None:
+    for channel in ChannelType:
+        lacks = channel is not ChannelType.MAIN and level.name not in ("0.14", "0.15", "0.12.8", "0.14.2", "0.15.1")
+        expected = [Breach(message.spec.name, F.CHANNEL_PINGS)] if lacks else []
+        assert breaches(level, message, direction=direction, channel=channel) == expected
+
+
+@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+def test_what_came_before_surfaces_went_with_them(level: Level) -> None:
+    for message in (display.Mode(4, 4, 32), display.Reset()):
+        found = [breach.explain(level) for breach in breaches(level, message)]
+        said = f"{message.spec.name} is not sent at level {level.name}, which has SURFACES"
+        assert found == ([said] if level.has(F.SURFACES) else [])
+
+
+def test_a_list_travels_with_mini_headers() -> None:
+    (breach,) = breaches(CURRENT, base.List(b"\0\0"), mini=False)
+    assert breach.explain(CURRENT) == "base.List travels with mini headers only, full ones have room for a list"
+
+
+@pytest.mark.parametrize("level", LEVELS.values(), ids=LEVELS)
+def test_windows_are_of_displays_and_cursors(level: Level) -> None:
+    for channel in ChannelType:
+        found = [breach.explain(level) for breach in breaches(level, base.SetAck(1, 20), channel=channel)]
+        windowed = channel in (ChannelType.DISPLAY, ChannelType.CURSOR)
+        assert found == ([] if windowed else ["base.SetAck is sent on display and cursor channels only"])
 
 
 @pytest.mark.parametrize("kind", IMAGE_TYPES)

@@ -78,7 +78,7 @@ def test_multimonitor_is_its_parts(mask: Feature, expected: Feature) -> None:
 @pytest.mark.parametrize(
     ("mask", "text"),
     [
-        (MAJOR2 | 1 << 60, "feature mask 0x1000000000000001 has bits beyond those there are, 0x1ffffffff"),
+        (MAJOR2 | 1 << 60, "feature mask 0x1000000000000001 has bits beyond those there are, 0x3ffffffff"),
         (1 << len(Feature) | 1, "has bits beyond those there are"),
         (-1, "has bits beyond those there are"),
         (0, "feature mask 0x0 lacks PROTOCOL_MAJOR2: major 1 is not implemented"),
@@ -102,6 +102,8 @@ def test_masks_that_are_none(mask: int, text: str) -> None:
         ("0.6", "+MONITORS_CONFIG,+MULTI_DISPLAY_CHANNELS", "0.8"),
         ("0.8.3", "+VOLUME,-SMARTCARD", "0.8.3 +VOLUME -SMARTCARD"),
         ("0.15.1", "+VOLUME", "0.15"),
+        ("0.15.1", "+VOLUME,+VOLUME", "0.15"),
+        ("0.8", "+MULTI_DISPLAY_CHANNELS,-MONITORS_CONFIG", "0.6 +MULTI_DISPLAY_CHANNELS"),
     ],
 )
 def test_changes_and_what_comes_of_them(name: str, changes: str, expected: str) -> None:
@@ -134,6 +136,10 @@ def test_a_change_and_its_opposite() -> None:
         ("+NONSENSE", "'\\+NONSENSE' is not a feature"),
         ("+SURFACES -VOLUME", "is not a feature"),
         ("-PROTOCOL_MAJOR2", "major 1 is not implemented"),
+        ("+SURFACES,-SURFACES", "'\\+SURFACES,-SURFACES' both adds and takes away SURFACES"),
+        ("-opus,+VOLUME,+Opus", "both adds and takes away OPUS"),
+        ("+MULTIMONITOR,-MONITORS_CONFIG", "both adds and takes away MONITORS_CONFIG"),
+        ("-MULTIMONITOR,+MULTI_DISPLAY_CHANNELS", "both adds and takes away MULTI_DISPLAY_CHANNELS"),
     ],
 )
 def test_changes_that_are_none(changes: str, text: str) -> None:

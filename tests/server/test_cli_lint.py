@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,9 @@ TIMEOUT = 30.0
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals end a process at once on Windows")
 
 
-def write(path: Path, parts: list[recorded.Part], *, end: bool = True, server: str = "there:1") -> str:
+def write(
+    path: Path, parts: list[recorded.Part], *, end: bool = True, closed: bool = True, server: str = "there:1"
+) -> str:
     """Put a recorded session into a file of the format that ``spiceemu record`` writes."""
     numbers: dict[str, int] = {}
     with path.open("wb") as file:
@@ -37,7 +40,7 @@ def write(path: Path, parts: list[recorded.Part], *, end: bool = True, server: s
                 writer.write(Opened(numbers[part.connection], time, "here:2"))
             kind = ClientBytes if part.direction == recorded.CLIENT else ServerBytes
             writer.write(kind(numbers[part.connection], time, part.data))
-        for number in numbers.values():
+        for number in numbers.values() if closed else ():
             writer.write(Closed(number, len(parts)))
         if end:
             writer.write(End(len(parts)))
@@ -57,12 +60,37 @@ def lint(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list
     return code, output.splitlines(), errors
 
 
-@pytest.mark.parametrize("end", [True, False], ids=["whole", "broken off"])
-def test_clean(tmp_path: Path, capsys: pytest.CaptureFixture[str], end: bool) -> None:
-    file = write(tmp_path / "file", recorded.parts(SESSION), end=end)
+def test_clean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "file", recorded.parts(SESSION))
     code, lines, errors = lint(capsys, file)
     assert (code, errors) == (0, "")
     assert lines == ["4 connections, 53 messages, 0 findings at level 0.15.1"]
+
+
+def test_broken_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks must not take what is there for all there was."""
+    parts = recorded.parts(SESSION)
+    said = "is broken off: what came behind its last whole block is not judged\n"
+    file = write(tmp_path / "clean", parts, end=False)
+    code, lines, errors = lint(capsys, file)
+    assert (code, errors) == (exits.EXIT_FILE, f"spiceemu: {file} {said}")
+    assert lines == ["4 connections, 53 messages, 0 findings at level 0.15.1"]
+    assert json.loads(lint(capsys, file, "--json")[1][-1])["complete"] is False
+
+    old = write(tmp_path / "not clean", recorded.parts(OLD), end=False)
+    code, lines, errors = lint(capsys, old, "--level", "0.8")
+    assert (code, errors) == (1, f"spiceemu: {old} {said}")
+    assert lines[-1].endswith(", 13 findings at level 0.8")
+
+
+def test_what_was_still_to_come_when_a_recording_broke_off_is_no_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited = Edited(SESSION)
+    edited.append("002", recorded.SERVER, 5, struct.pack("<BBBQ", 1, 4, 0, 999))  # WAIT_FOR_CHANNELS
+    assert lint(capsys, write(tmp_path / "whole", edited.parts))[0] == 1
+    broken = write(tmp_path / "broken", edited.parts, end=False, closed=False)
+    assert lint(capsys, broken)[:2] == (exits.EXIT_FILE, ["4 connections, 54 messages, 0 findings at level 0.15.1"])
 
 
 def test_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +151,7 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "name": "display.SurfaceCreate",
         "explanation": "display.SurfaceCreate creates surface 0, which is there",
     }
-    assert sums == {"level": "0.15.1", "connections": 4, "messages": 54, "findings": 1}
+    assert sums == {"level": "0.15.1", "connections": 4, "messages": 54, "findings": 1, "complete": True}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +161,8 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("file --relay here:1", exits.EXIT_USAGE, "give either a FILE or --relay ADDRESS"),
         ("file --listen 1", exits.EXIT_USAGE, "--listen goes with --relay"),
         ("--relay here:1 --listen x", exits.EXIT_USAGE, "'x' is no port"),
+        (f"--relay {'x' * 64}:1", exits.EXIT_USAGE, "is no host's name: its parts between dots have 1 to 63"),
+        ("--relay \udcff:1", exits.EXIT_USAGE, "'\\udcff' is no host's name"),
         ("--relay nowhere", exits.EXIT_USAGE, "'nowhere' is no address"),
         ("file --level help", exits.EXIT_USAGE, "there is no compat level 'help'; there are 0.4, 0.6, 0.8, 0.10"),
         ("file --features=", exits.EXIT_USAGE, "'' is not a feature with + or -"),

@@ -184,6 +184,8 @@ async def test_a_server_that_stalls() -> None:
         (["spice+unix:///nowhere/socket"], 3, "cannot connect to /nowhere/socket: No such file or directory"),
         (["localhost"], 2, "localhost is not HOST:PORT with a port from 1 to 65535"),
         (["localhost:0"], 2, "is not HOST:PORT"),
+        (["x" * 64 + ":1"], 2, "is no host's name: its parts between dots have 1 to 63 printable characters"),
+        (["\udcff:1"], 2, "'\\udcff' is no host's name"),
         (["localhost:65536"], 2, "is not HOST:PORT"),
         ([":5930"], 2, "is not HOST:PORT"),
         (["::1:5930"], 2, "is not HOST:PORT"),

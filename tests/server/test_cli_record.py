@@ -25,6 +25,8 @@ from .probe import PATIENCE, serving, until
 
 TIMEOUT = 30.0
 
+LONG_NAME = "x" * 64
+
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals end a process at once on Windows")
 
 
@@ -235,6 +237,9 @@ def test_help() -> None:
         (("127.0.0.1:1", "FILE", "--tls-key=x"), "--tls-key needs --tls-cert"),
         (("127.0.0.1:1", "FILE", "--tls-key-password-file=x"), "--tls-key-password-file needs --tls-cert"),
         (("spice+unix:///x", "FILE", "--server-tls"), "needs --server-name"),
+        ((f"{LONG_NAME}:1", "FILE"), "is no host's name"),
+        (("\udcff:1", "FILE"), "'\\udcff' is no host's name"),
+        (("127.0.0.1:1", "FILE", "--server-tls", "--server-name=.x"), "'.x' is no host's name"),
     ],
 )
 def test_wrong_options(arguments: tuple[str, ...], text: str, tmp_path: Path) -> None:

@@ -146,6 +146,8 @@ def surface_copy(surface_id: int, source: int) -> draw.DrawCopy:
         ("0.4", draw.DrawFill(DisplayBase(3, RECT), DRAW.data), "surface_id 3 in display.DrawFill needs SURFACES"),
         ("0.6", display.MonitorsConfig(1, ()), "display.MonitorsConfig needs MONITORS_CONFIG, which level 0.6 has not"),
         ("0.8.3", main.Uuid(bytes(16)), "main.Uuid needs NAME_AND_UUID, which level 0.8.3 has not"),
+        ("0.8.3", display.Mode(4, 4, 32), "display.Mode is not sent at level 0.8.3, which has SURFACES"),
+        ("0.6", display.Reset(), "display.Reset is not sent at level 0.6, which has SURFACES"),
         ("0.10", base.List(b"\0\0"), "base.List needs MINI_HEADER, which level 0.10 has not"),
         ("0.15.1", display.GlDraw(0, 0, 1, 1), "travels on plain unix sockets only"),
     ],

@@ -104,6 +104,12 @@ def test_nothing_stays_open_if_one_of_them_is_in_use(
         again.bind(("127.0.0.3", port))
 
 
+@pytest.mark.parametrize("name", ["\udcff", "ü" * 64])
+def test_a_name_that_none_can_have(name: str) -> None:
+    with pytest.raises(AddressUnavailable, match=r"cannot listen on .* it is no host's name"):
+        listen_tcp(name, 0)
+
+
 def test_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -526,6 +526,23 @@ def test_no_addresses(text: str) -> None:
         parse_target(text)
 
 
+@pytest.mark.parametrize("name", ["x" * 64, "a..b", ".x", "\udcff", "\0", "ü" * 60])
+def test_no_names_of_hosts(name: str) -> None:
+    """No look-up would take them: a relay would notice at its first client, and end."""
+    for make in (
+        lambda: Target(name, 1),
+        lambda: Target("there", 1, server_name=name),
+        lambda: parse_target(f"{name}:1"),
+    ):
+        with pytest.raises(InvalidValue, match="is no host's name"):
+            make()
+
+
+def test_no_port() -> None:
+    with pytest.raises(InvalidValue, match="port 65536"):
+        Target("there", 65536)
+
+
 def test_an_address_is_shown_as_it_is_written() -> None:
     for text in ("127.0.0.1:5900", "[::1]:1"):
         assert str(parse_target(text)) == text
