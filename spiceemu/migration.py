@@ -42,7 +42,6 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.migration import MigrationAnswer, ParkedChannel
 from spiceemu.protocol import main
 from spiceemu.protocol.capabilities import MainCap
-from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.errors import IllegalMessage, InvalidValue, LimitExceeded, NotCompatible
 from spiceemu.protocol.level import MigrationScheme
 from spiceemu.protocol.types import DstInfo
@@ -127,27 +126,35 @@ def _text(text: str) -> bytes:
     return text.encode() + b"\0"
 
 
-def choose_scheme(source: Level, target: Level | None, channel: MainChannel, *, alone: bool) -> MigrationScheme:
-    """How a client is moved: the best of the source's schemes that client and target have as well.
+def best_scheme(source: Level, target: Level | None) -> MigrationScheme:
+    """The best scheme from one level to another, before any client is asked.
 
     :param target: None for a server of which nothing is known; then its answers decide.
+    :raises NotCompatible: the source's level moves nobody.
+    """
+    if source.migration is MigrationScheme.NONE:
+        raise NotCompatible(f"level {source.name} has no migration: WITHOUT_MIGRATION")
+    if target is None or source.migration is target.migration:
+        return source.migration
+    return SEMI if source.takes_sessions and target.takes_sessions else SWITCH_HOST
+
+
+def choose_scheme(source: Level, target: Level | None, channel: MainChannel, *, alone: bool) -> MigrationScheme:
+    """How a client is moved: the best of the levels' schemes that the client has as well, and all that it falls back to.
+
+    :param target: None for a server of which nothing is known.
     :param channel: the client's main channel.
     :param alone: whether it is the only client; spice-server moves several semi-seamlessly at best.
     :raises NotCompatible: the source's level moves nobody.
     """
-    best = source.migration
-    if best is MigrationScheme.NONE:
-        raise NotCompatible(f"level {source.name} has no migration: WITHOUT_MIGRATION")
-    theirs = SEAMLESS if target is None else target.migration
+    best = best_scheme(source, target)
     announced = channel.client_capabilities
-    seamless = {MainCap.SEAMLESS_MIGRATE, MainCap.AGENT_CONNECTED_TOKENS} <= announced
-    if best is SEAMLESS and theirs is SEAMLESS and seamless and alone:
-        return SEAMLESS
     # A client of protocol 2.0 would take MIGRATE_BEGIN for its older layout (spice-server 0.8.3 asks for this as well).
     knows_semi = MainCap.SEMI_SEAMLESS_MIGRATE in announced and channel.linked.request.minor >= 1
-    if best in (SEAMLESS, SEMI) and theirs in (SEAMLESS, SEMI) and knows_semi:
-        return SEMI
-    return SWITCH_HOST
+    if best is SWITCH_HOST or not knows_semi:
+        return SWITCH_HOST
+    seamless = {MainCap.SEAMLESS_MIGRATE, MainCap.AGENT_CONNECTED_TOKENS} <= announced
+    return SEAMLESS if best is SEAMLESS and seamless and alone else SEMI
 
 
 class DepartureState(Enum):
@@ -324,7 +331,7 @@ def on_seamless_asked(session: Session, event: SeamlessAsked, now: float) -> Ite
     arrival = session.arrival
     if arrival is None or arrival.state is not ArrivalState.PARKED:
         raise IllegalMessage("main:0: main.MigrateDstDoSeamless in a session that has begun")
-    able = session.level.has(Feature.SEAMLESS_MIGRATE) and session.alone() and event.version <= MIGRATION_VERSION
+    able = session.level.migration is SEAMLESS and session.alone() and event.version <= MIGRATION_VERSION
     if able:
         arrival.state = ArrivalState.RESUMING
         arrival.seamless = True

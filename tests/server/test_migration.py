@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,16 +25,18 @@ from spiceemu.channels.migration import MAX_PARKED
 from spiceemu.migration import ARRIVAL_TIMEOUT, Destination
 from spiceemu.moving import Moved
 from spiceemu.protocol import base, inputs, main
+from spiceemu.protocol.capabilities import MainCap
 from spiceemu.protocol.errors import InvalidValue, LinkError, MalformedSnapshot, NotCompatible, WrongState
 from spiceemu.protocol.level import MigrationScheme
 from spiceemu.server import SpiceServer
 
-from .follower import CURSOR, DISPLAY, INPUTS, MAIN, Follower
+from .follower import ALL, CURSOR, DISPLAY, INPUTS, MAIN, Follower
 from .probe import PATIENCE, ProbeChannel, serving, turns, until
 
 SEMI, SEAMLESS, SWITCH_HOST = MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS, MigrationScheme.SWITCH_HOST
 LEVELS = {SWITCH_HOST: "0.8", SEMI: "0.10", SEAMLESS: "0.15.1"}
 SIZE = (64, 48)
+HALF_SEAMLESS = {"compat": "0.8", "features": "+SEAMLESS_MIGRATE,+AGENT_CONNECTED_TOKENS"}
 
 
 @asynccontextmanager
@@ -92,6 +94,35 @@ async def test_a_client_and_its_guest_move(scheme: MigrationScheme) -> None:
             client.there[INPUTS, 0].send(inputs.KeyUp(0x9E), inputs.KeyDown(0x1F))
             await there.expect(KeyDown(0x1F))
             assert target.guest.clipboard.text_of(0) == "text"
+
+
+@pytest.mark.parametrize(
+    ("of_source", "of_target", "able", "scheme"),
+    [
+        ({"features": "-SEMI_SEAMLESS_MIGRATE"}, {}, ALL, SWITCH_HOST),
+        ({}, {"features": "-SEMI_SEAMLESS_MIGRATE"}, ALL, SWITCH_HOST),
+        ({"compat": "0.10.1"}, {"features": "-SEMI_SEAMLESS_MIGRATE"}, ALL, SWITCH_HOST),
+        ({}, {"features": "+WITHOUT_MIGRATION"}, ALL, SWITCH_HOST),
+        (HALF_SEAMLESS, HALF_SEAMLESS, ALL, SWITCH_HOST),
+        ({"features": "-AGENT_CONNECTED_TOKENS"}, {}, ALL, SEMI),
+        ({}, {"features": "-SEAMLESS_MIGRATE"}, ALL, SEMI),
+        ({}, {"features": "-AGENT_CONNECTED_TOKENS"}, ALL, SEAMLESS),
+        ({}, {}, [MainCap.SEAMLESS_MIGRATE, MainCap.AGENT_CONNECTED_TOKENS], SWITCH_HOST),
+    ],
+)
+async def test_features_that_no_release_had_together_lose_nobody(
+    of_source: dict[str, Any], of_target: dict[str, Any], able: Iterable[int], scheme: MigrationScheme
+) -> None:
+    """A scheme is taken only where there is what it falls back to as well, at both ends and in the client."""
+    async with (
+        serving(displays=[SIZE], **of_source) as source,
+        serving(displays=[SIZE], **of_target) as target,
+        Follower.at(source, able) as client,
+    ):
+        move = start(source.migrate_to(target))
+        await FOLLOW[scheme](client, target)
+        assert [(each.scheme, each.followed) for each in await result(move)] == [(scheme, True)]
+        await until(lambda: len(target.clients) == 1 and not any(each.session.is_arriving for each in target.members))
 
 
 # --- clients that stop on the way -------------------------------------------------------------------------------------
