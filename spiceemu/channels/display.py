@@ -277,6 +277,8 @@ class DisplayChannel(Channel):
         A step is one picture, for there may be many surfaces; what the guest draws between steps becomes dirty as well.
         """
         for surface_id, created in self._created.items():
+            if surface_id != PRIMARY and not self.view.has_surfaces:
+                continue  # from another server: there is no way to destroy it here, and none to show it
             if not self.view.has(surface_id) or self.view.creation(surface_id) != created:
                 self._send_queued(SurfaceDestroyed(surface_id))
                 return
@@ -285,7 +287,7 @@ class DisplayChannel(Channel):
             dirty[PRIMARY] = self.view.bounds(PRIMARY)
             self._needs_monitors = True
         for surface_id in dirty:
-            if surface_id in self._created:
+            if surface_id in self._created and self.view.has(surface_id):
                 box = dirty.pop(surface_id).intersection(self.view.bounds(surface_id))
                 if not box.is_empty:  # as it may be of a surface that another server had
                     self._step.extend(self.encoder.picture(surface_id, box, self.view.read(surface_id, box)))
