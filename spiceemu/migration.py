@@ -42,8 +42,9 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.migration import MigrationAnswer, ParkedChannel
 from spiceemu.protocol import main
 from spiceemu.protocol.capabilities import MainCap
-from spiceemu.protocol.errors import IllegalMessage, InvalidValue, LimitExceeded, NotCompatible
+from spiceemu.protocol.errors import IllegalMessage, LimitExceeded, NotCompatible
 from spiceemu.protocol.level import MigrationScheme
+from spiceemu.protocol.plain import Plain
 from spiceemu.protocol.types import DstInfo
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ NO_PORT = 0
 
 NO_TLS_PORT = 0xFFFF
 """What QEMU says where there is no TLS port; clients look there only if plain channels are refused."""
+
+MAX_HOST = 255
+"""Longest name of a host in bytes (RFC 1035)."""
+
+MAX_SUBJECT = 1 << 12
+"""Longest subject of a certificate in bytes of UTF-8."""
 
 MIGRATION_VERSION = 1
 """Version of the state in MIGRATE_DATA (spice-server migration-protocol.h)."""
@@ -90,15 +97,18 @@ class Destination(NamedTuple):
     def check(self) -> None:
         """Refuse what the messages cannot hold.
 
-        :raises InvalidValue: naming it.
+        :raises InvalidValue: naming it and the limit.
         """
-        if not self.host or "\0" in self.host + self.cert_subject:
-            raise InvalidValue(f"a migration goes to a host's name without NUL, not to {self.host!r}")
+        host, port, tls_port, subject = (Plain(value, f"destination.{name}") for name, value in self._asdict().items())
+        for text, most in ((host, MAX_HOST), (subject, MAX_SUBJECT)):
+            if "\0" in text.text(most):
+                raise text.wrong("has a NUL, where clients take it to end")
+        if not self.host:
+            raise host.wrong("is empty")
+        for number in (port, tls_port):
+            number.optional(lambda it: it.integer(1, NO_TLS_PORT - 1))
         if self.port is None and self.tls_port is None:
-            raise InvalidValue(f"a migration to {self.host} needs a port")
-        for port in (self.port, self.tls_port):
-            if port is not None and not 0 < port < NO_TLS_PORT:
-                raise InvalidValue(f"a migration to {self.host}: port {port} is not within 1 and {NO_TLS_PORT - 1}")
+            raise port.wrong("neither this nor a TLS port is given")
 
     def info(self) -> DstInfo:
         """The same for MIGRATE_BEGIN."""
@@ -140,7 +150,7 @@ def best_scheme(source: Level, target: Level | None) -> MigrationScheme:
 
 
 def choose_scheme(source: Level, target: Level | None, channel: MainChannel, *, alone: bool) -> MigrationScheme:
-    """How a client is moved: the best of the levels' schemes that the client has as well, and all that it falls back to.
+    """How a client is moved: the best of the levels' schemes that it has as well, with all that this falls back to.
 
     :param target: None for a server of which nothing is known.
     :param channel: the client's main channel.
@@ -199,6 +209,11 @@ class Departure:
     def takes_keys(self) -> bool:
         """Whether the client leaves with the keys it holds: to a new session it comes with none."""
         return self.is_leaving and self.scheme is not SWITCH_HOST
+
+    @property
+    def takes_channels_along(self) -> bool:
+        """Whether the client leaves with the states of its channels."""
+        return self.is_leaving and self.scheme is SEAMLESS
 
     @property
     def has_gone_on(self) -> bool:

@@ -58,6 +58,8 @@ LEAVING, CANCELLED = DepartureState.LEAVING, DepartureState.CANCELLED
 THERE = Destination("there", 5930)
 GTK = CLIENTS["spice-gtk-0.42"]
 SIZES = [(40, 30), (24, 36)]
+NOTHING: Any = None
+TEXT: Any = "5"
 WITH_STATE = MAIN, DISPLAY, INPUTS
 
 
@@ -173,15 +175,28 @@ def test_every_level_can_say_what_it_chooses(level: str, client: str) -> None:
 @pytest.mark.parametrize(
     ("destination", "text"),
     [
-        (Destination(""), "a migration goes to a host's name without NUL, not to ''"),
-        (Destination("a\0b", 1), r"a migration goes to a host's name without NUL, not to 'a\x00b'"),
-        (Destination("a", 1, cert_subject="CN=\0"), "a migration goes to a host's name without NUL, not to 'a'"),
-        (Destination("a"), "a migration to a needs a port"),
-        (Destination("a", 0), "a migration to a: port 0 is not within 1 and 65534"),
-        (Destination("a", 1, 0xFFFF), "a migration to a: port 65535 is not within 1 and 65534"),
+        (Destination("", 1), "destination.host: is empty"),
+        (Destination("a\0b", 1), "destination.host: has a NUL, where clients take it to end"),
+        (Destination("\udcff", 5), "destination.host: is not valid Unicode (surrogates not allowed)"),
+        (Destination("x" * 256, 5), "destination.host: has 256 bytes, the limit is 255"),
+        (Destination(NOTHING, 5), "destination.host: None is not text"),
+        (
+            Destination("a", 1, cert_subject="CN=\0"),
+            "destination.cert_subject: has a NUL, where clients take it to end",
+        ),
+        (
+            Destination("a", 1, cert_subject="\udc80"),
+            "destination.cert_subject: is not valid Unicode (surrogates not allowed)",
+        ),
+        (Destination("a", 1, cert_subject="x" * 4097), "destination.cert_subject: has 4097 bytes, the limit is 4096"),
+        (Destination("a"), "destination.port: neither this nor a TLS port is given"),
+        (Destination("a", 0), "destination.port: 0 is not one of 1 to 65534"),
+        (Destination("a", TEXT), "destination.port: '5' is not one of 1 to 65534"),
+        (Destination("a", True), "destination.port: True is not one of 1 to 65534"),
+        (Destination("a", 1, 0xFFFF), "destination.tls_port: 65535 is not one of 1 to 65534"),
     ],
 )
-def test_a_destination_that_no_message_can_hold(destination: Destination, text: str) -> None:
+def test_a_destination_that_no_message_can_hold(destination: Any, text: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         destination.check()
     assert str(caught.value) == text
