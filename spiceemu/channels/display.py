@@ -23,7 +23,7 @@ from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.encoding import Compression, DrawEncoder
 from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
 from spiceemu.channels.migration import Restored
-from spiceemu.channels.pixmap_cache import PixmapCache
+from spiceemu.channels.pixmap_cache import ENTRY, PixmapCache
 from spiceemu.channels.view import PRIMARY, View
 from spiceemu.guest.drawables import (
     Blit,
@@ -328,7 +328,7 @@ class DisplayChannel(Channel):
             "dirty": [[surface_id, *box] for surface_id, box in dirty.items()],
             "monitors_due": self._needs_monitors,
             "mark_due": self._needs_mark,
-            "cache": [list(entry) for entry in self.encoder.cache.entries()],
+            "cache": self.encoder.cache.state(),
         }
 
     def restore(self, data: bytes, _now: float) -> Iterable[Event]:
@@ -356,7 +356,7 @@ class DisplayChannel(Channel):
             self._dirty = {number: Rect(*box) for number, *box in self.carried["dirty"]}
             self._needs_monitors = self.carried["monitors_due"]
             self._needs_mark = self.carried["mark_due"]
-            cache.remember((number, area) for number, area in self.carried["cache"])
+            cache.remember(ENTRY.iter_unpack(self.carried["cache"]))
         self.open_window()
         if self.carried is None and state.pixmap_cache_freezer:
             self.send(display.InvalAllPixmaps())
