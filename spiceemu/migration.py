@@ -30,6 +30,8 @@ An :class:`Arrival` is its way into the target::
     PARKED     MIGRATE_END, or held back and let go: BEGUN     nothing has been said
     RESUMING   MIGRATE_DATA on main: BEGUN                     after an ACK
     BEGUN                                                      the session is one like any other
+
+Before it has begun it may be called off, when the migration comes to nothing; then it does not begin.
 """
 
 from __future__ import annotations
@@ -73,6 +75,10 @@ MIGRATION_VERSION = 1
 
 ARRIVAL_TIMEOUT = 300.0
 """Seconds that a client may be linked to a target whose guest has not come."""
+
+CALL_OFF_TIMEOUT = 1.0
+"""Seconds that a client may take to give up its links to a target that it is not to come to. It needs some: spice-gtk
+crashes if one ends in the moment that it is told so."""
 
 CANNOT_LINK = (
     "the client cannot link the other server: nothing listens there, its password is another, or its certificate is "
@@ -294,12 +300,13 @@ class Arrival:
         self.parked: dict[tuple[int, int], ParkedChannel] = {}
         self._other_session = not followed
         self._followed = followed
+        self._is_off = False
         self._deadline = now + ARRIVAL_TIMEOUT
 
     @property
     def is_due(self) -> bool:
         """Whether everything may begin."""
-        return self.state is ArrivalState.PARKED and self._followed and not self.held
+        return self.state is ArrivalState.PARKED and self._followed and not (self.held or self._is_off)
 
     @property
     def scheme(self) -> MigrationScheme:
@@ -312,6 +319,11 @@ class Arrival:
         """The client has left the source."""
         self._followed = True
 
+    def call_off(self, now: float) -> None:
+        """The client is not to come: nothing begins, and it may wait ``CALL_OFF_TIMEOUT`` from here."""
+        self._is_off = True
+        self._deadline = now + CALL_OFF_TIMEOUT
+
     def take_parked(self) -> list[ParkedChannel]:
         """The channels that begin now, in the order they were linked."""
         parked, self.parked = list(self.parked.values()), {}
@@ -323,6 +335,8 @@ class Arrival:
         :raises LimitExceeded: too long.
         """
         if self.state is not ArrivalState.BEGUN and now > self._deadline:
+            if self._is_off:
+                raise LimitExceeded("its migration came to nothing, and it stayed")
             raise LimitExceeded(f"no guest came within ARRIVAL_TIMEOUT {ARRIVAL_TIMEOUT:g} s")
 
 

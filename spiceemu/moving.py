@@ -241,7 +241,7 @@ class Move:
         for member in staying:
             _departure(member).leave()
             if _departure(member).scheme is MigrationScheme.SWITCH_HOST:
-                self._end_arrival(member)
+                self._call_off(member)
         await asyncio.gather(*map(self._hear_last_words, staying))
         try:
             await self._hand_guest_over()
@@ -297,7 +297,7 @@ class Move:
             text = "the migration was cancelled" + (" after the client was told to leave" if left else "")
             departure.cancel()
             member.session.departure = None
-            self._end_arrival(member)
+            self._call_off(member)
             if not member.ended:
                 member.post(events.MigrationFailed(text))
                 if left:
@@ -307,11 +307,15 @@ class Move:
         if self.target is not None:
             self.target.let_go()
 
-    def _end_arrival(self, member: Member) -> None:
-        """End what a client has linked at the target: it does not come that way. spice-gtk leaves it open."""
-        for arrival in self.target.members if self.target else ():
-            if arrival.session.is_arriving and arrival.session.id == member.session.id:
-                arrival.disconnect("its migration came to nothing")
+    def _call_off(self, member: Member) -> None:
+        """Let the target wait no longer for a client that has linked it, and does not come that way.
+
+        spice-gtk never closes the main channel of a seamless migration that was cancelled.
+        """
+        for there in self.target.members if self.target else ():
+            arrival = there.session.arrival
+            if arrival is not None and there.session.id == member.session.id:
+                arrival.call_off(asyncio.get_running_loop().time())
 
 
 async def _arrived(member: Member) -> None:

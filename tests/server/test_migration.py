@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spiceemu import moving, snapshot
+from spiceemu import migration, moving, snapshot
 from spiceemu.channels.events import (
     ChannelClosed,
     ClientArrived,
@@ -483,7 +483,8 @@ async def test_a_cancelled_migration_leaves_the_client_here() -> None:
 
 
 @pytest.mark.parametrize("asks", [False, True])
-async def test_a_cancelled_client_is_not_parked_at_the_target(asks: bool) -> None:
+async def test_a_cancelled_client_is_not_parked_at_the_target(asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration, "CALL_OFF_TIMEOUT", 0.0)
     async with two_servers(shared=True) as (source, target), Follower.at(source) as client:
         move = start(source.migrate_to(target))
         await client.main.take(main.MigrateBeginSeamless)
@@ -491,10 +492,13 @@ async def test_a_cancelled_client_is_not_parked_at_the_target(asks: bool) -> Non
         move.cancel()
         with pytest.raises(asyncio.CancelledError):
             await move
-        assert target.clients == []
+        (there,) = target.clients
+        if not asks:
+            client.there[MAIN, 0].send(main.MigrateEnd())  # too late
         for channel in client.there.values():
             await channel.wait_end()
             await channel.close()
+        assert not any(isinstance(event, ClientArrived) for event in there.events)
         target.set_compat_version("0.15")
         again = start(source.migrate_to(target))
         await client.main.take(main.MigrateBeginSeamless, 2)
@@ -504,6 +508,7 @@ async def test_a_cancelled_client_is_not_parked_at_the_target(asks: bool) -> Non
 
 async def test_who_could_not_link_in_time_is_not_parked_at_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moving, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(migration, "CALL_OFF_TIMEOUT", 0.0)
     async with two_servers(shared=True) as (source, target), Follower.at(source) as client:
         move = start(source.migrate_to(target))
         await client.main.take(main.MigrateBeginSeamless)
