@@ -59,7 +59,7 @@ def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_
     :raises NotCompatible: the source's level moves nobody.
     :raises WrongState: the target does not listen.
     """
-    best_scheme(source.level, None)
+    best_scheme(source.level, None)  # before anything else is said of the target, and even if nobody is there to move
     if isinstance(target, Destination):
         destination = target
     else:
