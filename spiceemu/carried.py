@@ -1,4 +1,4 @@
-"""What a snapshot says of the source's clients, read with the care that anything from elsewhere needs.
+"""What a snapshot says of a client that takes its channels along, read with the care that all from elsewhere needs.
 
 ::
 
@@ -8,26 +8,28 @@
     displays           by id: created, dirty, monitors_due, mark_due, cache
 
 ``created`` has id, width, height and has_alpha of each surface at the client, ``dirty`` id, x, y, width and height of
-what it was not sent yet, ``cache`` id and area of each picture that it keeps.
+what it was not sent yet, ``cache`` the pictures that it keeps, as :mod:`spiceemu.channels.pixmap_cache` packs them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spiceemu.channels.pixmap_cache import MAX_ENTRIES
+from spiceemu.channels.pixmap_cache import ENTRY, MAX_AREA as MAX_CACHED_AREA, MAX_ENTRIES
 from spiceemu.guest.display import MAX_SURFACE_ID
-from spiceemu.guest.surface import MAX_AREA, MAX_HEIGHT, MAX_WIDTH
+from spiceemu.guest.surface import MAX_HEIGHT, MAX_WIDTH
 from spiceemu.protocol.agent_stream import AgentReader, AgentTokens, AgentWriter
 from spiceemu.protocol.enums import MouseMode
+from spiceemu.protocol.migrate_data import MAX_SURFACES_AT_CLIENT
+from spiceemu.server import MAX_DISPLAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from spiceemu.protocol.plain import Plain
 
-MAX_SESSIONS = 1024
-"""Most clients of a snapshot."""
+MAX_SESSIONS = 1
+"""Most clients of a snapshot: only one that is alone takes its channels along."""
 
 MAX_ID = (1 << 32) - 1
 
@@ -66,7 +68,7 @@ def _check_session(session: Plain) -> None:
         raise mode.wrong(f"{mode.value} is not one mouse mode")
     clock.integer(0, MAX_ID)
     agent.optional(_check_agent)
-    for name, display in _entries(displays, 256):
+    for name, display in _entries(displays, MAX_DISPLAYS):
         if not (name.isascii() and name.isdigit()):
             raise displays.wrong(f"{name!r:.40} is no display's id")
         _check_display(display)
@@ -81,9 +83,9 @@ def _check_agent(agent: Plain) -> None:
 
 def _check_display(display: Plain) -> None:
     created, dirty, monitors, mark, cache = display.fields("created", "dirty", "monitors_due", "mark_due", "cache")
-    for surface in created.elements(MAX_SURFACE_ID + 1):
+    for surface in created.elements(MAX_SURFACES_AT_CLIENT):
         number, width, height, has_alpha = surface.elements(4, 4)
-        number.integer(0, MAX_SURFACE_ID)
+        number.integer(0, MAX_ID)  # it may have it from a server of another kind
         width.integer(0, MAX_WIDTH)
         height.integer(0, MAX_HEIGHT)
         has_alpha.boolean()
@@ -96,7 +98,9 @@ def _check_display(display: Plain) -> None:
         height.integer(0, MAX_HEIGHT)
     monitors.boolean()
     mark.boolean()
-    for picture in cache.elements(MAX_ENTRIES):
-        number, area = picture.elements(2, 2)
-        number.integer(0, (1 << 64) - 1)
-        area.integer(1, MAX_AREA)
+    pictures = cache.data(MAX_ENTRIES * ENTRY.size)
+    if len(pictures) % ENTRY.size:
+        raise cache.wrong(f"{len(pictures)} bytes are no pictures of {ENTRY.size} bytes each")
+    for number, area in ENTRY.iter_unpack(pictures):
+        if not 0 < area <= MAX_CACHED_AREA:
+            raise cache.wrong(f"picture {number:#x} has {area} pixels, not 1 to {MAX_CACHED_AREA}")

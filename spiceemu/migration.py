@@ -30,6 +30,8 @@ An :class:`Arrival` is its way into the target::
     PARKED     MIGRATE_END, or held back and let go: BEGUN     nothing has been said
     RESUMING   MIGRATE_DATA on main: BEGUN                     after an ACK
     BEGUN                                                      the session is one like any other
+
+Before it has begun it may be called off, when the migration comes to nothing; then it does not begin.
 """
 
 from __future__ import annotations
@@ -42,9 +44,9 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.migration import MigrationAnswer, ParkedChannel
 from spiceemu.protocol import main
 from spiceemu.protocol.capabilities import MainCap
-from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.errors import IllegalMessage, InvalidValue, LimitExceeded, NotCompatible
+from spiceemu.protocol.errors import IllegalMessage, LimitExceeded, NotCompatible
 from spiceemu.protocol.level import MigrationScheme
+from spiceemu.protocol.plain import Plain
 from spiceemu.protocol.types import DstInfo
 
 if TYPE_CHECKING:
@@ -62,11 +64,21 @@ NO_PORT = 0
 NO_TLS_PORT = 0xFFFF
 """What QEMU says where there is no TLS port; clients look there only if plain channels are refused."""
 
+MAX_HOST = 255
+"""Longest name of a host in bytes (RFC 1035)."""
+
+MAX_SUBJECT = 1 << 12
+"""Longest subject of a certificate in bytes of UTF-8."""
+
 MIGRATION_VERSION = 1
 """Version of the state in MIGRATE_DATA (spice-server migration-protocol.h)."""
 
 ARRIVAL_TIMEOUT = 300.0
 """Seconds that a client may be linked to a target whose guest has not come."""
+
+CALL_OFF_TIMEOUT = 1.0
+"""Seconds that a client may take to give up its links to a target that it is not to come to. It needs some: spice-gtk
+crashes if one ends in the moment that it is told so."""
 
 CANNOT_LINK = (
     "the client cannot link the other server: nothing listens there, its password is another, or its certificate is "
@@ -91,15 +103,18 @@ class Destination(NamedTuple):
     def check(self) -> None:
         """Refuse what the messages cannot hold.
 
-        :raises InvalidValue: naming it.
+        :raises InvalidValue: naming it and the limit.
         """
-        if not self.host or "\0" in self.host + self.cert_subject:
-            raise InvalidValue(f"a migration goes to a host's name without NUL, not to {self.host!r}")
+        host, port, tls_port, subject = (Plain(value, f"destination.{name}") for name, value in self._asdict().items())
+        for text, most in ((host, MAX_HOST), (subject, MAX_SUBJECT)):
+            if "\0" in text.text(most):
+                raise text.wrong("has a NUL, where clients take it to end")
+        if not self.host:
+            raise host.wrong("is empty")
+        for number in (port, tls_port):
+            number.optional(lambda it: it.integer(1, NO_TLS_PORT - 1))
         if self.port is None and self.tls_port is None:
-            raise InvalidValue(f"a migration to {self.host} needs a port")
-        for port in (self.port, self.tls_port):
-            if port is not None and not 0 < port < NO_TLS_PORT:
-                raise InvalidValue(f"a migration to {self.host}: port {port} is not within 1 and {NO_TLS_PORT - 1}")
+            raise port.wrong("neither this nor a TLS port is given")
 
     def info(self) -> DstInfo:
         """The same for MIGRATE_BEGIN."""
@@ -127,27 +142,35 @@ def _text(text: str) -> bytes:
     return text.encode() + b"\0"
 
 
-def choose_scheme(source: Level, target: Level | None, channel: MainChannel, *, alone: bool) -> MigrationScheme:
-    """How a client is moved: the best of the source's schemes that client and target have as well.
+def best_scheme(source: Level, target: Level | None) -> MigrationScheme:
+    """The best scheme from one level to another, before any client is asked.
 
     :param target: None for a server of which nothing is known; then its answers decide.
+    :raises NotCompatible: the source's level moves nobody.
+    """
+    if source.migration is MigrationScheme.NONE:
+        raise NotCompatible(f"level {source.name} has no migration: WITHOUT_MIGRATION")
+    if target is None or source.migration is target.migration:
+        return source.migration
+    return SEMI if source.takes_sessions and target.takes_sessions else SWITCH_HOST
+
+
+def choose_scheme(source: Level, target: Level | None, channel: MainChannel, *, alone: bool) -> MigrationScheme:
+    """How a client is moved: the best of the levels' schemes that it has as well, with all that this falls back to.
+
+    :param target: None for a server of which nothing is known.
     :param channel: the client's main channel.
     :param alone: whether it is the only client; spice-server moves several semi-seamlessly at best.
     :raises NotCompatible: the source's level moves nobody.
     """
-    best = source.migration
-    if best is MigrationScheme.NONE:
-        raise NotCompatible(f"level {source.name} has no migration: WITHOUT_MIGRATION")
-    theirs = SEAMLESS if target is None else target.migration
+    best = best_scheme(source, target)
     announced = channel.client_capabilities
-    seamless = {MainCap.SEAMLESS_MIGRATE, MainCap.AGENT_CONNECTED_TOKENS} <= announced
-    if best is SEAMLESS and theirs is SEAMLESS and seamless and alone:
-        return SEAMLESS
     # A client of protocol 2.0 would take MIGRATE_BEGIN for its older layout (spice-server 0.8.3 asks for this as well).
     knows_semi = MainCap.SEMI_SEAMLESS_MIGRATE in announced and channel.linked.request.minor >= 1
-    if best in (SEAMLESS, SEMI) and theirs in (SEAMLESS, SEMI) and knows_semi:
-        return SEMI
-    return SWITCH_HOST
+    if best is SWITCH_HOST or not knows_semi:
+        return SWITCH_HOST
+    seamless = {MainCap.SEAMLESS_MIGRATE, MainCap.AGENT_CONNECTED_TOKENS} <= announced
+    return SEAMLESS if best is SEAMLESS and seamless and alone else SEMI
 
 
 class DepartureState(Enum):
@@ -173,6 +196,8 @@ class Departure:
         self.destination = destination
         self.scheme = scheme
         self.state = DepartureState.ASKED
+        self.failure = ""
+        """Why the client does not go as was meant."""
         self.has_handed_over = False
         """Whether every channel's state is on its way."""
         match scheme:
@@ -194,6 +219,11 @@ class Departure:
         return self.is_leaving and self.scheme is not SWITCH_HOST
 
     @property
+    def takes_channels_along(self) -> bool:
+        """Whether the client leaves with the states of its channels."""
+        return self.is_leaving and self.scheme is SEAMLESS
+
+    @property
     def has_gone_on(self) -> bool:
         """Whether the client has all it needs to go on at the target."""
         return self.is_leaving and (self.scheme is not SEAMLESS or self.has_handed_over)
@@ -203,14 +233,15 @@ class Departure:
         if self.state is not DepartureState.ASKED:
             return False
         if answer is MigrationAnswer.CONNECT_ERROR:
-            self.give_up()
+            self.give_up(CANNOT_LINK)
         else:
             self.scheme = self.scheme if answer is MigrationAnswer.CONNECTED_SEAMLESS else SEMI
             self.state = DepartureState.CONNECTED
         return True
 
-    def give_up(self) -> None:
+    def give_up(self, why: str) -> None:
         """Wait for links to the target no longer: the client is sent there when the guest is."""
+        self.failure = why
         self.scheme = SWITCH_HOST
         self.state = DepartureState.UNCONNECTED
 
@@ -272,12 +303,13 @@ class Arrival:
         self.parked: dict[tuple[int, int], ParkedChannel] = {}
         self._other_session = not followed
         self._followed = followed
+        self._is_off = False
         self._deadline = now + ARRIVAL_TIMEOUT
 
     @property
     def is_due(self) -> bool:
         """Whether everything may begin."""
-        return self.state is ArrivalState.PARKED and self._followed and not self.held
+        return self.state is ArrivalState.PARKED and self._followed and not (self.held or self._is_off)
 
     @property
     def scheme(self) -> MigrationScheme:
@@ -290,6 +322,11 @@ class Arrival:
         """The client has left the source."""
         self._followed = True
 
+    def call_off(self, now: float) -> None:
+        """The client is not to come: nothing begins, and it may wait ``CALL_OFF_TIMEOUT`` from here."""
+        self._is_off = True
+        self._deadline = now + CALL_OFF_TIMEOUT
+
     def take_parked(self) -> list[ParkedChannel]:
         """The channels that begin now, in the order they were linked."""
         parked, self.parked = list(self.parked.values()), {}
@@ -301,6 +338,8 @@ class Arrival:
         :raises LimitExceeded: too long.
         """
         if self.state is not ArrivalState.BEGUN and now > self._deadline:
+            if self._is_off:
+                raise LimitExceeded("its migration came to nothing, and it stayed")
             raise LimitExceeded(f"no guest came within ARRIVAL_TIMEOUT {ARRIVAL_TIMEOUT:g} s")
 
 
@@ -315,7 +354,7 @@ def on_answered(session: Session, event: MigrationAnswered, _now: float) -> Iter
             session.main.send(main.MigrateCancel())  # too late, as spice-server says it
         return ()
     if departure.state is DepartureState.UNCONNECTED:
-        return (events.MigrationFailed(CANNOT_LINK),)
+        return (events.MigrationFailed(departure.failure),)
     return (events.MigrationConnected(departure.scheme),)
 
 
@@ -324,7 +363,7 @@ def on_seamless_asked(session: Session, event: SeamlessAsked, now: float) -> Ite
     arrival = session.arrival
     if arrival is None or arrival.state is not ArrivalState.PARKED:
         raise IllegalMessage("main:0: main.MigrateDstDoSeamless in a session that has begun")
-    able = session.level.has(Feature.SEAMLESS_MIGRATE) and session.alone() and event.version <= MIGRATION_VERSION
+    able = session.level.migration is SEAMLESS and session.alone() and event.version <= MIGRATION_VERSION
     if able:
         arrival.state = ArrivalState.RESUMING
         arrival.seamless = True

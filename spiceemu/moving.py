@@ -12,15 +12,17 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from spiceemu import snapshot
 from spiceemu.channels import events
-from spiceemu.listeners import WILDCARDS
-from spiceemu.migration import Departure, DepartureState, Destination, choose_scheme
+from spiceemu.guest import state as guest_state
+from spiceemu.listeners import WILDCARDS, is_loopback
+from spiceemu.migration import Departure, DepartureState, Destination, best_scheme, choose_scheme
 from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.errors import InvalidValue, NotCompatible, WrongState
+from spiceemu.protocol.errors import InvalidValue, MigrationAborted, NotCompatible, WrongState
 from spiceemu.protocol.level import MigrationScheme
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from spiceemu.guest.machine import Guest
     from spiceemu.member import Member
@@ -34,6 +36,14 @@ CONNECT_TIMEOUT = 10.0
 LEAVE_TIMEOUT = 10.0
 """Seconds that a client may take to leave once it was told to."""
 
+SETTLE_TIME = 0.25
+"""Seconds between a client's links to a server elsewhere and the states of its channels.
+
+A real target makes its display channel in another thread, and libspice-server 0.15.1 crashes if a state is there before:
+it takes the migration for done when all channels that it knows of have theirs. From a real source the guest's memory has
+to come meanwhile.
+"""
+
 log = logging.getLogger("spiceemu.migration")
 
 
@@ -42,7 +52,7 @@ class Moved(NamedTuple):
 
     :ivar session_id: its session at the source.
     :ivar scheme: how it was moved.
-    :ivar followed: whether it left as told; else it was lost on the way.
+    :ivar followed: whether it left as told, and the guest as well; else it was lost on the way.
     """
 
     session_id: int
@@ -50,13 +60,14 @@ class Moved(NamedTuple):
     followed: bool
 
 
-def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_subject: str) -> Destination:
+def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_subject: str = "") -> Destination:
     """Where clients are sent.
 
     :raises InvalidValue: they cannot be sent there.
+    :raises NotCompatible: the source's level moves nobody.
+    :raises WrongState: the target does not listen.
     """
-    if target is source:
-        raise InvalidValue("a server cannot be the target of its own migration")
+    best_scheme(source.level, None)  # before anything else is said of the target, and even if nobody is there to move
     if isinstance(target, Destination):
         destination = target
     else:
@@ -67,7 +78,31 @@ def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_
     if cert_subject:
         destination = destination._replace(cert_subject=cert_subject)
     destination.check()
+    if target is source or _is_at(source, destination):
+        raise InvalidValue("a server cannot be the target of its own migration")
     return destination
+
+
+def _is_at(server: SpiceServer, destination: Destination) -> bool:
+    """Whether a destination is surely this server; by what names others know it, it does not know itself."""
+    own = server.port, server.tls_port
+    if not any(port and port == mine for port, mine in zip((destination.port, destination.tls_port), own, strict=True)):
+        return False
+    hosts = {"127.0.0.1" if host == "localhost" else host for host in (server.host, destination.host)}
+    return len(hosts) == 1 or (server.host in WILDCARDS and is_loopback(destination.host))
+
+
+def check_free(source: SpiceServer, target: SpiceServer | None) -> None:
+    """Refuse a second migration while one of the servers is in the middle of another: no guest may be given away twice.
+
+    :raises WrongState: one of them is.
+    """
+    if source.move is not None and source.move.source is source:
+        raise WrongState(f"a migration to {source.move.destination.host} is under way")
+    if source.move is not None or source.awaits_guest:
+        raise WrongState("a server whose guest is on its way here has none to send on")
+    if target is not None and target.move is not None:
+        raise WrongState("the target of the migration is in the middle of another one")
 
 
 def check_guest(guest: Guest, other: Guest) -> None:
@@ -83,11 +118,12 @@ def check_guest(guest: Guest, other: Guest) -> None:
         raise InvalidValue(f"{who[0]} has an agent, {who[1]} has none")
 
 
-def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -> None:
-    """Refuse a target that lacks what is in use here, or, to retreat, give up what can be given up.
+def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -> list[Feature]:
+    """Refuse a target that lacks what is in use here.
 
+    :param retreat: whether that may be given up, where it can be.
+    :returns: what must be given up.
     :raises NotCompatible: naming the features.
-    :raises InvalidValue: the target's guest cannot become what the source's is.
     """
     lacking = source.level.features & ~target.level.features
     guest = source.guest
@@ -102,15 +138,20 @@ def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -
         raise NotCompatible(
             f"level {target.level.name} lacks {names}, and a second display channel cannot be withdrawn"
         )
-    check_guest(guest, target.guest)
     if used and not retreat:
         names = ", ".join(str(feature.name) for feature in used)
         raise NotCompatible(f"level {target.level.name} lacks what is in use here: {names}; retreat=True gives it up")
-    for display in guest.displays if used else ():
-        for surface_id in [number for number in display.surfaces if number]:
-            if Feature.SURFACES in used:
+    return used
+
+
+def give_up(guest: Guest, features: Collection[Feature]) -> None:
+    """Leave a guest nothing that needs these."""
+    if Feature.SURFACES in features:
+        for display in guest.displays:
+            for surface_id in [number for number in display.surfaces if number]:
                 display.destroy_surface(surface_id)
-        if Feature.MONITORS_CONFIG in used:
+    if Feature.MONITORS_CONFIG in features:
+        for display in guest.displays:
             first = min(display.heads, key=lambda head: head.id)
             guest.set_heads(display.id, [replace(first, x=0, y=0)])
 
@@ -133,62 +174,101 @@ class Move:
         self.members: list[Member] = []
 
     async def run(self, *, retreat: bool) -> list[Moved]:
-        """Do it.
-
-        :raises NotCompatible: the levels do not allow it.
-        """
-        members = self.members = list(self.source.members)
-        await asyncio.gather(*map(_arrived, members))
-        for member in members:
-            if member.session.is_arriving:
-                member.disconnect("it was on its way here still when the guest went on")
-        members[:] = [member for member in members if not member.ended]
-        level = self.target.level if self.target else None
-        if self.target is not None:
-            check_features(self.source, self.target, retreat=retreat)
-            if len(members) > 1 and not self.target.shared:
-                raise InvalidValue(f"the target takes one client at once, and there are {len(members)}")
-        alone = len(members) == 1
-        schemes = [choose_scheme(self.source.level, level, each.session.main, alone=alone) for each in members]
-        if self.target is not None:
-            self.target.expect_guest()
+        """Do it; see :meth:`SpiceServer.migrate_to`."""
+        check_free(self.source, self.target)
+        servers = [self.source] if self.target is None else [self.source, self.target]
+        for server in servers:
+            server.move = self
         try:
-            for member, scheme in zip(members, schemes, strict=True):
+            return await self._run(retreat=retreat)
+        finally:
+            for server in servers:
+                server.move = None
+
+    async def _run(self, *, retreat: bool) -> list[Moved]:
+        await self._gather_members()
+        schemes = self._prepare(retreat=retreat)
+        try:
+            for member, scheme in zip(self.members, schemes, strict=True):
                 member.session.departure = Departure(
                     member.session, self.destination.for_client(member.session), scheme
                 )
                 member.post(events.MigrationBegan(scheme, self.destination.host))
-            await asyncio.gather(*map(self._connect, members))
+            await asyncio.gather(*map(self._connect, self.members))
+            if self.target is None and any(
+                _departure(each).scheme is MigrationScheme.SEAMLESS for each in self.members
+            ):
+                await asyncio.sleep(SETTLE_TIME)
             return await self._leave()
         except BaseException:
             self._stay()
             raise
 
+    async def _gather_members(self) -> None:
+        """Find who is to move, and wait for those that are on their way here themselves."""
+        members = list(self.source.members)
+        await asyncio.gather(*map(_arrived, members))
+        for member in members:
+            if member.session.is_arriving:
+                member.disconnect("it was on its way here still when the guest went on")
+        self.members = [member for member in members if not member.ended]
+
+    def _prepare(self, *, retreat: bool) -> list[MigrationScheme]:
+        """See that all can go over, while nobody knows of it yet; how each client will.
+
+        :raises NotCompatible: the levels do not allow it.
+        :raises InvalidValue: the target, or a snapshot, cannot take the guest.
+        """
+        source, target, alone = self.source, self.target, len(self.members) == 1
+        level = target.level if target else None
+        schemes = [choose_scheme(source.level, level, each.session.main, alone=alone) for each in self.members]
+        if self.deliver is not None:
+            snapshot.check(source.state())
+        if target is not None:
+            check_guest(source.guest, target.guest)
+            given_up = check_features(source, target, retreat=retreat)
+            if len(schemes) > 1 and not target.shared:
+                raise InvalidValue(f"the target takes one client at once, and there are {len(schemes)}")
+            guest_state.check(target.guest, guest_state.take(source.guest))
+            give_up(source.guest, given_up)
+            target.expect_guest()
+        return schemes
+
     async def _connect(self, member: Member) -> None:
         """Wait until a client has linked the target, or said that it cannot."""
         departure = _departure(member)
         if not await member.until(lambda: departure.state is not DepartureState.ASKED, CONNECT_TIMEOUT):
-            departure.give_up()
-            text = f"the client did not link the other server within CONNECT_TIMEOUT {CONNECT_TIMEOUT:g} s"
-            member.post(events.MigrationFailed(text))
+            departure.give_up(f"the client did not link the other server within CONNECT_TIMEOUT {CONNECT_TIMEOUT:g} s")
+            member.post(events.MigrationFailed(departure.failure))
 
     async def _leave(self) -> list[Moved]:
         """Stop the guest, hear the clients' last words, hand over.
 
-        :raises WrongState: the target listens no more.
+        :raises WrongState: the target listens no more; nobody has left.
+        :raises MigrationAborted: the guest could not go over.
         """
-        if self.target is not None and not self.target.listening:
-            raise WrongState("the target of the migration was closed before the guest had gone there")
+        self._check_target()
         staying = [member for member in self.members if not member.ended]
         for member in staying:
             _departure(member).leave()
+            if _departure(member).scheme is MigrationScheme.SWITCH_HOST:
+                self._call_off(member)
         await asyncio.gather(*map(self._hear_last_words, staying))
-        await self._hand_guest_over()
+        try:
+            await self._hand_guest_over()
+        except Exception as error:
+            lost = [Moved(member.session.id, _departure(member).scheme, followed=False) for member in self.members]
+            text = f"the guest stays, and clients that were told to leave are lost: {error}"
+            raise MigrationAborted(text, lost) from error
         await asyncio.gather(*map(self._hand_over, staying))
         return [
             self._result(member, followed=member in staying and member.ended and _departure(member).has_gone_on)
             for member in self.members
         ]
+
+    def _check_target(self) -> None:
+        if self.target is not None and not self.target.listening:
+            raise WrongState("the target of the migration was closed before the guest had gone there")
 
     async def _hear_last_words(self, member: Member) -> None:
         """Wait until a client has nothing to say here any more: a seamless one has said so, others have left."""
@@ -213,25 +293,40 @@ class Move:
 
     async def _hand_guest_over(self) -> None:
         if self.target is not None:
-            self.target.receive_guest(self.source.snapshot())
+            self._check_target()
+            self.target.take_over(self.source.state())
         if self.deliver is not None:
             await self.deliver(self.source.snapshot())
 
     def _stay(self) -> None:
-        """It comes to nothing: the clients stay, if they may."""
+        """It comes to nothing: the guest stays, and so do the clients, if they may."""
         for member in self.members:
             departure = member.session.departure
-            if member.ended or departure is None:
+            if departure is None:
                 continue
             left = departure.is_leaving
             text = "the migration was cancelled" + (" after the client was told to leave" if left else "")
             departure.cancel()
             member.session.departure = None
-            member.post(events.MigrationFailed(text))
+            self._call_off(member)
+            if not member.ended:
+                member.post(events.MigrationFailed(text))
+                if left:
+                    member.disconnect(text)  # it has nothing to stay with: its channels are frozen
             if left:
-                member.disconnect(text)  # it has nothing to stay with: its channels are frozen, or it is gone already
+                member.session.release()
         if self.target is not None:
             self.target.let_go()
+
+    def _call_off(self, member: Member) -> None:
+        """Let the target wait no longer for a client that has linked it, and does not come that way.
+
+        spice-gtk never closes the main channel of a seamless migration that was cancelled.
+        """
+        for there in self.target.members if self.target else ():
+            arrival = there.session.arrival
+            if arrival is not None and there.session.id == member.session.id:
+                arrival.call_off(asyncio.get_running_loop().time())
 
 
 async def _arrived(member: Member) -> None:

@@ -148,7 +148,7 @@ class ServerPolicy:
         if kind == ChannelType.MAIN and self._offers(request):
             # A client that comes from another server keeps its session; levels without that know their own alone.
             free = not self._has_session(session) or self._is_parked(session)
-            if session == 0 or (self.level.has(Feature.SEMI_SEAMLESS_MIGRATE) and free):
+            if session == 0 or (self.level.takes_sessions and free):
                 return
             if self._has_session(session):
                 raise ChannelNotAvailable(f"link: session {session} has that channel already")

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from spiceemu.moving import Deliver, Move, Moved
     from spiceemu.protocol.compat import Feature
     from spiceemu.protocol.link import Linked, LinkPolicy
-    from spiceemu.protocol.plain import Plain
 
 DEFAULT_SIZE = (1024, 768)
 
@@ -147,8 +146,10 @@ class SpiceServer:
         self._is_starting = False
         self._guest: Guest | None = None
         self._roster = Roster(max_events)
-        self._move: Move | None = None
-        self._awaits_guest = False
+        self.move: Move | None = None
+        """The migration under way, from here or to here."""
+        self.awaits_guest = False
+        """Whether clients are held back until a guest comes."""
         self._carried: dict[int, Mapping[str, Any]] = {}
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
@@ -366,26 +367,29 @@ class SpiceServer:
         :returns: what became of each client.
         :raises NotCompatible: a level has no migration, or the target's lacks what is in use; the text names it.
         :raises InvalidValue: clients cannot be sent there, or its guest cannot become what this one is.
-        :raises WrongState: a migration is under way.
+        :raises WrongState: a migration is under way here or at the target, or no guest is here yet.
+        :raises MigrationAborted: the guest could not go over when clients were told to leave already; it stays.
         """
         from spiceemu.moving import Move
 
-        if self._move is not None:
-            raise WrongState(f"a migration to {self._move.destination.host} is under way")
-        self._move = Move(self, target, cert_subject, deliver)
-        try:
-            return await self._move.run(retreat=retreat)
-        finally:
-            self._move = None
+        return await Move(self, target, cert_subject, deliver).run(retreat=retreat)
 
     def snapshot(self) -> bytes:
-        """The guest as it is, and what its clients have of it; ``docs/snapshot.md`` has the format."""
-        from spiceemu.guest.state import take
+        """The :meth:`state` as a file; ``docs/snapshot.md`` has the format.
+
+        :raises InvalidValue: the guest is too large for one.
+        """
         from spiceemu.snapshot import dump
 
+        return dump(self.state())
+
+    def state(self) -> dict[str, Any]:
+        """The guest as it is, and what a client that leaves with its channels has of it, as plain data."""
+        from spiceemu.guest.state import take
+
         now = asyncio.get_running_loop().time()
-        sessions = {f"{member.session.id:08x}": member.session.state(now) for member in self.members}
-        return dump({"guest": take(self.guest), "sessions": sessions})
+        leaving = [member.session for member in self.members if member.session.takes_channels_along]
+        return {"guest": take(self.guest), "sessions": {f"{each.id:08x}": each.state(now) for each in leaving}}
 
     @classmethod
     def from_snapshot(cls, snapshot: bytes, **options: Any) -> Self:
@@ -406,12 +410,12 @@ class SpiceServer:
             "agent": guest.field("agent").value is not None,
         }
         made = cls(**{**found, **options})
-        made._take_over(state)
+        made.take_over(state.value)
         return made
 
     def expect_guest(self) -> None:
         """Let clients link, and begin nothing, until :meth:`receive_guest` or :meth:`let_go`."""
-        self._awaits_guest = True
+        self.awaits_guest = True
 
     def receive_guest(self, snapshot: bytes) -> None:
         """Take a guest over; clients that wait for it go on.
@@ -419,16 +423,20 @@ class SpiceServer:
         :raises MalformedSnapshot: it is none.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.protocol.plain import Plain
         from spiceemu.snapshot import load
 
-        self._take_over(Plain(load(snapshot)))
+        self.take_over(load(snapshot))
 
-    def _take_over(self, state: Plain) -> None:
+    def take_over(self, state: Any) -> None:
+        """The same, of what :meth:`state` gave.
+
+        :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
+        """
         from spiceemu.carried import read_sessions
         from spiceemu.guest.state import give
+        from spiceemu.protocol.plain import Plain
 
-        guest, sessions = state.fields("guest", "sessions")
+        guest, sessions = Plain(state).fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions)}
         give(self.guest, guest.value)
         for member in self._roster:
@@ -439,7 +447,7 @@ class SpiceServer:
 
     def let_go(self) -> None:
         """Hold clients back no longer."""
-        self._awaits_guest = False
+        self.awaits_guest = False
         for member in self._roster:
             member.let_go()
 
@@ -487,8 +495,8 @@ class SpiceServer:
         from spiceemu.session import Session
 
         arrival = None
-        if session_id or self._awaits_guest:
-            arrival = Arrival(held=self._awaits_guest, followed=not session_id, now=now)
+        if session_id or self.awaits_guest:
+            arrival = Arrival(held=self.awaits_guest, followed=not session_id, now=now)
         if session_id == 0 or session_id in self._roster:
             session_id = self._roster.free_id()
         session = Session(
@@ -500,7 +508,7 @@ class SpiceServer:
             level=self.level,
             strict=self._strict,
             arrival=arrival,
-            alone=lambda: len(self._roster) == 1,
+            alone=lambda: all(member.session.is_arriving for member in self._roster),
         )
         if session_id in self._carried:
             session.carry(self._carried.pop(session_id))

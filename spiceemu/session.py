@@ -61,7 +61,7 @@ class Session:
     :param level: what the server behaves like, to the end of the session.
     :param strict: whether a message that the level does not know ends its connection.
     :param arrival: for a client that comes from another server, or has to wait for the guest.
-    :param alone: tells whether this is the server's only client.
+    :param alone: tells whether this is the server's only client, those aside that are only on their way here.
     """
 
     def __init__(
@@ -83,7 +83,6 @@ class Session:
         self.carried: Mapping[str, Any] | None = None
         """What :meth:`state` gave at the source, where that is one of ours."""
         self.alone = alone
-        """Tells whether this is the server's only client."""
         self.guest = guest
         self.id = session_id
         self.channels: dict[tuple[int, int], Channel] = {}
@@ -263,6 +262,17 @@ class Session:
             self.agent.leave()
 
     # From and to other servers
+
+    @property
+    def takes_channels_along(self) -> bool:
+        """Whether the client was told to leave with the states of its channels."""
+        return self.departure is not None and self.departure.takes_channels_along
+
+    def release(self) -> None:
+        """Let go of what a client has left that was to move with the guest, and does not: keys, buttons, the agent."""
+        self.guest.release_keys()
+        self.guest.release_buttons()
+        self.agent.leave()
 
     def begin_arrival(self, now: float) -> Iterator[Event]:
         """Begin a session that was parked, if nothing is in the way; its channels are as new."""

@@ -17,7 +17,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
+from spiceemu.guest.display import MAX_SURFACE_ID
 from spiceemu.protocol.errors import InvalidValue, MalformedSnapshot
+from spiceemu.server import MAX_DISPLAYS
 
 MAGIC: Final = b"SPICEEMU"
 
@@ -27,11 +29,18 @@ VERSION: Final = 1
 MAX_BODY: Final = 1 << 30
 """Most bytes of a body, decompressed; the pixels of seven surfaces of the largest size fit."""
 
-MAX_JSON: Final = 1 << 22
-"""Most bytes of JSON. As objects they may take fifty times as much."""
+MAX_SURFACES: Final = MAX_DISPLAYS * (MAX_SURFACE_ID + 1)
+"""Surfaces of the largest guest. What else is in a snapshot grows with them, or takes a few bytes."""
 
-MAX_BLOBS: Final = 1 << 15
-"""Most blobs: every surface of 32 displays."""
+MAX_JSON: Final = 160 * MAX_SURFACES + (1 << 24)
+"""Most bytes of JSON. A surface has up to 141 (in the guest, at the client, and not yet drawn there); of the rest most
+are the sizes of what waits for a client's agent: 5 MiB."""
+
+MAX_OBJECTS: Final = 4 * MAX_SURFACES + (1 << 18)
+"""Most dictionaries and lists, four for each surface. With them, all of the JSON takes at most 1.5 GiB as objects."""
+
+MAX_BLOBS: Final = MAX_SURFACES + (1 << 10)
+"""Most blobs: the pixels of every surface, what a client keeps of every display, and a few more."""
 
 MAX_DEPTH: Final = 32
 """Most dictionaries and lists inside each other."""
@@ -53,21 +62,40 @@ def dump(state: Mapping[str, Any]) -> bytes:
 
     :raises InvalidValue: naming the place of what is none of these, or what is over a limit.
     """
+    body = _body_of(state)
+    compressor = zlib.compressobj()
+    pieces = [_HEAD.pack(MAGIC, VERSION, sum(map(len, body))), *map(compressor.compress, body)]
+    return b"".join([*pieces, compressor.flush()])
+
+
+def check(state: Mapping[str, Any]) -> None:
+    """Refuse what :func:`dump` would, in a fraction of its time.
+
+    :raises InvalidValue: naming the place of what is no plain data, or what is over a limit.
+    """
+    _body_of(state)
+
+
+def _body_of(state: Mapping[str, Any]) -> list[bytes]:
+    """The body in pieces."""
     blobs: list[bytes] = []
     text = json.dumps(_to_json(dict(state), blobs, "", 1), separators=(",", ":")).encode()
     sizes = b"".join(_SIZE.pack(len(blob)) for blob in blobs)
-    size = _COUNTS.size + len(sizes) + len(text) + sum(map(len, blobs))
+    body = [_COUNTS.pack(len(text), len(blobs)), sizes, text, *blobs]
     for name, value, limit in (
         ("bytes of JSON", len(text), MAX_JSON),
+        ("dictionaries and lists", _objects_in(text), MAX_OBJECTS),
         ("blobs", len(blobs), MAX_BLOBS),
-        ("bytes", size, MAX_BODY),
+        ("bytes", sum(map(len, body)), MAX_BODY),
     ):
         if value > limit:
             raise InvalidValue(f"a snapshot has at most {limit} {name}, not {value}")
-    compressor = zlib.compressobj()
-    pieces = [_HEAD.pack(MAGIC, VERSION, size)]
-    pieces += map(compressor.compress, (_COUNTS.pack(len(text), len(blobs)), sizes, text, *blobs))
-    return b"".join([*pieces, compressor.flush()])
+    return body
+
+
+def _objects_in(text: bytes) -> int:
+    """The dictionaries and lists in JSON, about: brackets inside of text count as well."""
+    return text.count(b"{") + text.count(b"[")
 
 
 def load(data: bytes) -> dict[str, Any]:
@@ -162,6 +190,8 @@ class _Body:
 
 
 def _parse(text: bytes) -> Any:
+    if _objects_in(text) > MAX_OBJECTS:
+        raise MalformedSnapshot(f"JSON: {_objects_in(text)} dictionaries and lists, the limit is {MAX_OBJECTS}")
     try:
         return json.loads(text.decode(), parse_float=_refuse, parse_constant=_refuse)
     except RecursionError:

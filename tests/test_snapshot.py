@@ -13,8 +13,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from spiceemu import snapshot
+from spiceemu.channels.pixmap_cache import ENTRY, MAX_ENTRIES
+from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID
+from spiceemu.guest.state import MAX_NAME, MAX_NUMBER
+from spiceemu.guest.surface import MAX_HEIGHT, MAX_WIDTH
+from spiceemu.protocol.agent_stream import HEADER, MAX_WAITING
 from spiceemu.protocol.errors import InvalidValue, LocalError, MalformedSnapshot
-from spiceemu.snapshot import MAX_BLOBS, MAX_BODY, MAX_DEPTH, MAX_JSON, dump, load
+from spiceemu.server import MAX_DISPLAYS
+from spiceemu.snapshot import MAX_BLOBS, MAX_BODY, MAX_DEPTH, MAX_JSON, MAX_OBJECTS, check, dump, load
 
 EXAMPLE: dict[str, Any] = {
     "name": "gäst",
@@ -113,6 +119,45 @@ def test_more_than_the_limits_is_not_written(monkeypatch: pytest.MonkeyPatch) ->
         dump({"a": "x" * 100})
     with pytest.raises(InvalidValue, match="at most 200 bytes, not 233"):
         dump({"a": bytes(200)})
+    with pytest.raises(InvalidValue, match="at most 200 bytes, not 233"):
+        check({"a": bytes(200)})
+    monkeypatch.setattr(snapshot, "MAX_OBJECTS", 3)
+    check({"a": [[]]})
+    with pytest.raises(InvalidValue, match="at most 3 dictionaries and lists, not 4"):
+        dump({"a": [[], {}]})
+
+
+def test_the_limits_fit_the_largest_guest_and_all_that_a_client_has_of_it() -> None:
+    """Every surface takes its share and no more, at its greatest; what is left for the rest is enough for it."""
+    pixels: dict[str, Any] = {
+        "surfaces": [
+            {"id": MAX_SURFACE_ID, "width": MAX_WIDTH, "height": MAX_HEIGHT, "has_alpha": False, "pixels": b""}
+            for _ in range(MAX_SURFACE_ID + 1)
+        ]
+    }
+    shown = {
+        "created": [[MAX_SURFACE_ID, MAX_WIDTH, MAX_HEIGHT, False]] * (MAX_SURFACE_ID + 1),
+        "dirty": [[MAX_SURFACE_ID, *[MAX_WIDTH] * 4]] * (MAX_SURFACE_ID + 1),
+        "monitors_due": False,
+        "mark_due": False,
+        "cache": ENTRY.pack(MAX_NUMBER, MAX_NUMBER) * MAX_ENTRIES,
+    }
+    heads = [dict.fromkeys(("id", "x", "y", "width", "height"), MAX_NUMBER)] * MAX_HEADS
+    waiting = [HEADER.size] * (MAX_WAITING // HEADER.size)  # for the agent's client
+    per_display, rest = sizes_of([pixels, shown, {"heads": heads}]), sizes_of([waiting, "\0" * MAX_NAME])
+    most = [MAX_DISPLAYS * each + other for each, other in zip(per_display, rest, strict=True)]
+    most[0] += MAX_DISPLAYS * (MAX_SURFACE_ID + 1) * len(str(MAX_BLOBS))  # the numbers of blobs are short here
+    assert most[0] < MAX_JSON
+    assert most[1] + MAX_NAME < MAX_OBJECTS  # a name may be of brackets
+    assert most[2] < MAX_BLOBS
+
+
+def sizes_of(parts: list[Any]) -> tuple[int, int, int]:
+    """How many bytes of JSON these take, how many dictionaries and lists, and how many blobs."""
+    body = zlib.decompress(dump({"": parts})[20:])
+    size, blobs = struct.unpack_from("<II", body)
+    text = body[8 + 8 * blobs :][:size]
+    return size, text.count(b"{") + text.count(b"["), blobs
 
 
 @pytest.mark.parametrize(
@@ -126,8 +171,9 @@ def test_more_than_the_limits_is_not_written(monkeypatch: pytest.MonkeyPatch) ->
         (packed(b"", size=MAX_BODY + 1), "at offset 12: a body of 1073741825 bytes, the limit is 1073741824"),
         (packed(b"", size=(1 << 64) - 1), "at offset 12"),
         (packed(b""), "body at offset 0: counts of 8 bytes, 0 of the body are left"),
-        (packed(struct.pack("<II", MAX_JSON + 1, 0)), "body at offset 0: 4194305 bytes of JSON, the limit is 4194304"),
-        (packed(struct.pack("<II", 0, MAX_BLOBS + 1)), "body at offset 4: 32769 blobs, the limit is 32768"),
+        (packed(struct.pack("<II", MAX_JSON + 1, 0)), f"body at offset 0: {MAX_JSON + 1} bytes of JSON, the limit is"),
+        (packed(struct.pack("<II", 0, MAX_BLOBS + 1)), f"body at offset 4: {MAX_BLOBS + 1} blobs, the limit is"),
+        (packed(body_of("[" * (MAX_OBJECTS + 1))), f"JSON: {MAX_OBJECTS + 1} dictionaries and lists, the limit is"),
         (packed(struct.pack("<II", 0, 2) + bytes(8)), "sizes of blobs of 16 bytes, 8 of the body are left"),
         (packed(struct.pack("<II", 5, 0) + b"{}"), "body at offset 8: JSON of 5 bytes, 2 of the body are left"),
         (packed(struct.pack("<IIQ", 2, 1, 1 << 63) + b"{}"), "blob 0 of 9223372036854775808 bytes, 0 of the body"),

@@ -23,7 +23,7 @@ from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.encoding import Compression, DrawEncoder
 from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
 from spiceemu.channels.migration import Restored
-from spiceemu.channels.pixmap_cache import PixmapCache
+from spiceemu.channels.pixmap_cache import ENTRY, PixmapCache
 from spiceemu.channels.view import PRIMARY, View
 from spiceemu.guest.drawables import (
     Blit,
@@ -277,6 +277,8 @@ class DisplayChannel(Channel):
         A step is one picture, for there may be many surfaces; what the guest draws between steps becomes dirty as well.
         """
         for surface_id, created in self._created.items():
+            if surface_id != PRIMARY and not self.view.has_surfaces:
+                continue  # from another server: there is no way to destroy it here, and none to show it
             if not self.view.has(surface_id) or self.view.creation(surface_id) != created:
                 self._send_queued(SurfaceDestroyed(surface_id))
                 return
@@ -285,7 +287,7 @@ class DisplayChannel(Channel):
             dirty[PRIMARY] = self.view.bounds(PRIMARY)
             self._needs_monitors = True
         for surface_id in dirty:
-            if surface_id in self._created:
+            if surface_id in self._created and self.view.has(surface_id):
                 box = dirty.pop(surface_id).intersection(self.view.bounds(surface_id))
                 if not box.is_empty:  # as it may be of a surface that another server had
                     self._step.extend(self.encoder.picture(surface_id, box, self.view.read(surface_id, box)))
@@ -326,7 +328,7 @@ class DisplayChannel(Channel):
             "dirty": [[surface_id, *box] for surface_id, box in dirty.items()],
             "monitors_due": self._needs_monitors,
             "mark_due": self._needs_mark,
-            "cache": [list(entry) for entry in self.encoder.cache.entries()],
+            "cache": self.encoder.cache.state(),
         }
 
     def restore(self, data: bytes, _now: float) -> Iterable[Event]:
@@ -354,7 +356,7 @@ class DisplayChannel(Channel):
             self._dirty = {number: Rect(*box) for number, *box in self.carried["dirty"]}
             self._needs_monitors = self.carried["monitors_due"]
             self._needs_mark = self.carried["mark_due"]
-            cache.remember((number, area) for number, area in self.carried["cache"])
+            cache.remember(ENTRY.iter_unpack(self.carried["cache"]))
         self.open_window()
         if self.carried is None and state.pixmap_cache_freezer:
             self.send(display.InvalAllPixmaps())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import starmap
 from struct import Struct
 
 MIN_AREA = 16 * 16
@@ -22,6 +23,9 @@ MAX_ENTRIES = 4096
 
 ID_BYTES = 8
 SALT = Struct("<QQ")
+
+ENTRY = Struct("<QI")
+"""A picture in :meth:`PixmapCache.state`: its id, and how many pixels it has."""
 
 
 class PixmapCache:
@@ -69,9 +73,9 @@ class PixmapCache:
             evicted.append(number)
         return evicted
 
-    def entries(self) -> list[tuple[int, int]]:
-        """Id and area of every picture that the client has, the one unused for longest first."""
-        return list(self._areas.items())
+    def state(self) -> bytes:
+        """An ``ENTRY`` of every picture that the client has, the one unused for longest first."""
+        return b"".join(starmap(ENTRY.pack, self._areas.items()))
 
     def remember(self, entries: Iterable[tuple[int, int]]) -> None:
         """Count on pictures that the client has from another server."""

@@ -7,9 +7,9 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from spiceemu.channels.events import MigrationFailed
-from spiceemu.cli.exits import say
+from spiceemu.cli.exits import EXIT_USAGE, say, stop
 from spiceemu.migration import Destination
+from spiceemu.moving import destination_of
 from spiceemu.protocol.errors import LocalError
 from spiceemu.relay import parse_target
 
@@ -18,11 +18,22 @@ if TYPE_CHECKING:
     from spiceemu.server import SpiceServer
 
 
-async def send_away(server: SpiceServer, options: Options) -> None:
-    """Move all clients ``--after`` seconds from the first one's coming and whenever SIGUSR1 comes, until cancelled."""
+def where_to(server: SpiceServer, options: Options) -> Destination:
+    """Where a server that listens sends its clients.
+
+    :raises SystemExit: it cannot send them there; the line that says so is written.
+    """
     assert options.migrate_to is not None
     target = parse_target(options.migrate_to)
-    destination = Destination(target.host, target.port, options.migrate_tls_port, options.migrate_subject)
+    wanted = Destination(target.host, target.port, options.migrate_tls_port, options.migrate_subject)
+    try:
+        return destination_of(server, wanted)
+    except LocalError as error:
+        raise stop(EXIT_USAGE, f"--migrate-to {options.migrate_to}: {error} (see spiceemu serve --help)") from None
+
+
+async def send_away(server: SpiceServer, destination: Destination, options: Options) -> None:
+    """Move all clients ``--after`` seconds from the first one's coming and whenever SIGUSR1 comes, until cancelled."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     timer = None if options.after is None else loop.create_task(_set_after(told, server, options.after))
@@ -58,16 +69,16 @@ def _announce(options: Options) -> None:
 
 
 async def _move(server: SpiceServer, destination: Destination) -> None:
-    clients = [(client, len(client.events)) for client in server.clients]
+    clients = list(server.clients)
     try:
         moved = await server.migrate_to(destination)
     except LocalError as error:
         say(f"no migration: {error}")
         return
-    for client, known in clients:
-        for event in list(client.events)[known:]:
-            if isinstance(event, MigrationFailed):
-                say(f"client {client.session_id:08x}: {event.text}")
+    for client in clients:
+        departure = client.session.departure
+        if departure is not None and departure.failure:
+            say(f"client {client.session_id:08x}: {departure.failure}")
     for each in moved:
         what = "went" if each.followed else "was lost on its way"
         say(f"client {each.session_id:08x} {what} to {destination.host}:{destination.port} ({each.scheme.value})")

@@ -131,7 +131,7 @@ def _features(text: str) -> str:
 def _address(text: str) -> str:
     from spiceemu.relay import parse_target
 
-    if not parse_target(text).port:
+    if not parse_target(_text(text)).port:
         raise InvalidValue("is not an address with a port")
     return text
 

@@ -94,6 +94,10 @@ async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Tl
     with explained:
         await server.start()
     try:
+        if options.migrate_to is not None:
+            from spiceemu.cli.migrating import send_away, where_to
+
+            destination = where_to(server, options)
         if options.vv:
             _write(options.vv, connection_file(server, options.title, password, tls), private=True)
         tell(_first_line(server, options, tls) + "\n")
@@ -102,9 +106,7 @@ async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Tl
         show = _wait if options.blank else await asyncio.to_thread(_load_demo)
         async with asyncio.TaskGroup() as tasks:
             if options.migrate_to is not None:
-                from spiceemu.cli.migrating import send_away
-
-                tasks.create_task(send_away(server, options))
+                tasks.create_task(send_away(server, destination, options))
             if options.incoming:
                 from spiceemu.cli.migrating import wait_for_clients
 

@@ -95,6 +95,14 @@ def give(guest: Guest, state: Any) -> None:
     guest.restore(_read_guest(Plain(state), guest))
 
 
+def check(guest: Guest, state: Any) -> None:
+    """Refuse what :func:`give` would.
+
+    :raises InvalidValue: naming what cannot be.
+    """
+    _read_guest(Plain(state), guest)
+
+
 # To plain data
 
 

@@ -9,7 +9,7 @@
     │   ├── AddressUnavailable       an address or port cannot be listened on, or nobody answers there
     │   ├── MalformedRecording       a file is no recording, or a damaged one
     │   ├── WrongState               the call is not possible now (not started, closed, already linked)
-    │   ├── MigrationAborted         a migration did not come about; the client stays, or is lost
+    │   ├── MigrationAborted         a migration failed when clients were told to leave already; the guest stays
     │   ├── MissingExtra             an optional extra (``tls``, ``media``) is not installed
     │   ├── MalformedSnapshot        a file is no snapshot, a damaged one, or one of a later version
     │   └── ExpectationFailed        an awaited event did not come
@@ -37,7 +37,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # not from ``typing``: importing it would delay the moment a server listens
 if TYPE_CHECKING:
-    from typing import ClassVar
+    from collections.abc import Sequence
+    from typing import Any, ClassVar
 
 
 class SpiceError(Exception):
@@ -69,7 +70,14 @@ class WrongState(LocalError):
 
 
 class MigrationAborted(LocalError):
-    """A migration did not come about; the text says why, and what became of the client."""
+    """The guest could not go over when clients had been told to leave: it stays; the text says why.
+
+    :ivar moved: what became of each client, as :meth:`~spiceemu.server.SpiceServer.migrate_to` would have told.
+    """
+
+    def __init__(self, text: str, moved: Sequence[Any]) -> None:
+        super().__init__(text)
+        self.moved = moved
 
 
 class MissingExtra(LocalError, ImportError):

@@ -75,12 +75,17 @@ class Level:
 
     @property
     def migration(self) -> MigrationScheme:
-        """The best scheme it has; each falls back to those before it."""
+        """The best scheme it has, as a source and as a target; with each it has those before it, to fall back to."""
         if self.has(Feature.WITHOUT_MIGRATION):
             return MigrationScheme.NONE
-        if self.has(Feature.SEAMLESS_MIGRATE):
-            return MigrationScheme.SEAMLESS
-        return MigrationScheme.SEMI_SEAMLESS if self.has(Feature.SEMI_SEAMLESS_MIGRATE) else MigrationScheme.SWITCH_HOST
+        if not self.has(Feature.SEMI_SEAMLESS_MIGRATE):
+            return MigrationScheme.SWITCH_HOST
+        return MigrationScheme.SEAMLESS if self.has(Feature.SEAMLESS_MIGRATE) else MigrationScheme.SEMI_SEAMLESS
+
+    @property
+    def takes_sessions(self) -> bool:
+        """Whether a client may bring its session here from another server."""
+        return self.migration in (MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS)
 
     def advertised(self, channel_type: int | None) -> frozenset[int]:
         """Numbers of the capabilities that it can advertise: a channel's own, or the common ones for None."""

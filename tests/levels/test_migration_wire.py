@@ -13,6 +13,7 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.events import ClientArrived, KeyDown, KeyUp, MigrationConnected, MigrationFailed
 from spiceemu.channels.main import MainChannel
 from spiceemu.channels.migration import MAX_PARKED, ParkedChannel, ParkedFault
+from spiceemu.channels.view import window_of
 from spiceemu.guest.machine import Guest
 from spiceemu.guest.state import give, take
 from spiceemu.migration import (
@@ -36,7 +37,7 @@ from spiceemu.protocol.errors import (
     RemoteError,
     UnknownMessage,
 )
-from spiceemu.protocol.level import LEVELS, MigrationScheme, level_of
+from spiceemu.protocol.level import CURRENT, LEVELS, Level, MigrationScheme, changed, level_of
 from spiceemu.protocol.message import Message
 from spiceemu.protocol.migrate_data import (
     DisplayData,
@@ -57,6 +58,8 @@ LEAVING, CANCELLED = DepartureState.LEAVING, DepartureState.CANCELLED
 THERE = Destination("there", 5930)
 GTK = CLIENTS["spice-gtk-0.42"]
 SIZES = [(40, 30), (24, 36)]
+NOTHING: Any = None
+TEXT: Any = "5"
 WITH_STATE = MAIN, DISPLAY, INPUTS
 
 
@@ -75,11 +78,11 @@ def departing(scheme: MigrationScheme, wire: Wire | None = None) -> tuple[Wire, 
 
 
 def parked(
-    *, level: str = "0.15.1", held: bool = False, alone: bool = True, guest: Guest | None = None, now: float = 0.0
+    *, level: Level = CURRENT, held: bool = False, alone: bool = True, guest: Guest | None = None, now: float = 0.0
 ) -> Wire:
     """A client that has linked its channels to a target."""
     guest = guest or Guest(sizes=SIZES)
-    wire = Wire(guest, level_of(level), GTK, arrival=Arrival(held=held, followed=False, now=now), alone=alone)
+    wire = Wire(guest, level, GTK, arrival=Arrival(held=held, followed=False, now=now), alone=alone)
     for kind, number in [(MAIN, 0), *wire.policy.channels()]:
         wire.link(kind, number)
     return wire
@@ -172,15 +175,28 @@ def test_every_level_can_say_what_it_chooses(level: str, client: str) -> None:
 @pytest.mark.parametrize(
     ("destination", "text"),
     [
-        (Destination(""), "a migration goes to a host's name without NUL, not to ''"),
-        (Destination("a\0b", 1), r"a migration goes to a host's name without NUL, not to 'a\x00b'"),
-        (Destination("a", 1, cert_subject="CN=\0"), "a migration goes to a host's name without NUL, not to 'a'"),
-        (Destination("a"), "a migration to a needs a port"),
-        (Destination("a", 0), "a migration to a: port 0 is not within 1 and 65534"),
-        (Destination("a", 1, 0xFFFF), "a migration to a: port 65535 is not within 1 and 65534"),
+        (Destination("", 1), "destination.host: is empty"),
+        (Destination("a\0b", 1), "destination.host: has a NUL, where clients take it to end"),
+        (Destination("\udcff", 5), "destination.host: is not valid Unicode (surrogates not allowed)"),
+        (Destination("x" * 256, 5), "destination.host: has 256 bytes, the limit is 255"),
+        (Destination(NOTHING, 5), "destination.host: None is not text"),
+        (
+            Destination("a", 1, cert_subject="CN=\0"),
+            "destination.cert_subject: has a NUL, where clients take it to end",
+        ),
+        (
+            Destination("a", 1, cert_subject="\udc80"),
+            "destination.cert_subject: is not valid Unicode (surrogates not allowed)",
+        ),
+        (Destination("a", 1, cert_subject="x" * 4097), "destination.cert_subject: has 4097 bytes, the limit is 4096"),
+        (Destination("a"), "destination.port: neither this nor a TLS port is given"),
+        (Destination("a", 0), "destination.port: 0 is not one of 1 to 65534"),
+        (Destination("a", TEXT), "destination.port: '5' is not one of 1 to 65534"),
+        (Destination("a", True), "destination.port: True is not one of 1 to 65534"),
+        (Destination("a", 1, 0xFFFF), "destination.tls_port: 65535 is not one of 1 to 65534"),
     ],
 )
-def test_a_destination_that_no_message_can_hold(destination: Destination, text: str) -> None:
+def test_a_destination_that_no_message_can_hold(destination: Any, text: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         destination.check()
     assert str(caught.value) == text
@@ -280,7 +296,7 @@ def test_a_client_that_cannot_link_is_sent_there_in_the_end(scheme: MigrationSch
 @pytest.mark.parametrize("scheme", [SEMI, SEAMLESS])
 def test_who_is_linked_too_late_hears_of_it(scheme: MigrationScheme) -> None:
     wire, departure = departing(scheme)
-    departure.give_up()
+    departure.give_up("too late")
     for late in (main.MigrateConnected(), main.MigrateConnectedSeamless()):
         wire.say(MAIN, 0, late)
         assert isinstance(last(wire), main.MigrateCancel)
@@ -496,7 +512,7 @@ def test_no_to_seamless_leaves_semi_seamless(wire: Callable[[], Wire], version: 
 
 
 def test_a_level_without_seamless_does_not_know_the_question() -> None:
-    wire = parked(level="0.10")
+    wire = parked(level=level_of("0.10"))
     with pytest.raises(UnknownMessage, match=r"main\.MigrateDstDoSeamless needs SEAMLESS_MIGRATE"):
         wire.say(MAIN, 0, main.MigrateDstDoSeamless(1))
 
@@ -672,11 +688,11 @@ def test_a_parked_channel_that_leaves_can_come_again() -> None:
 # --- both ends --------------------------------------------------------------------------------------------------------
 
 
-def moved(wire: Wire, guest: Guest) -> Wire:
+def moved(wire: Wire, guest: Guest, level: Level = CURRENT) -> Wire:
     """Let a client go over seamlessly between two of our own: its picture and its cache go with it."""
     _, departure = departing(SEAMLESS, wire)
     wire.say(MAIN, 0, main.MigrateConnectedSeamless())
-    target = resuming(held=True, guest=guest)
+    target = resuming(held=True, guest=guest, level=level)
     departure.leave()
     for kind, number in wire.lines:
         if kind in WITH_STATE:
@@ -712,3 +728,58 @@ def test_a_client_that_moves_twice_shows_what_the_guest_has(
     for number, shown in enumerate(wire.session.guest.displays):
         assert wire.lines[DISPLAY, number].painter.primary.pixels == shown.screenshot().pixels
         assert wire.lines[DISPLAY, number].painter.marked
+
+
+WITHOUT_SURFACES = changed(CURRENT, "-SURFACES")
+ONE_HEAD = changed(WITHOUT_SURFACES, "-MONITORS_CONFIG")
+
+
+def check_picture(wire: Wire) -> None:
+    """Fail unless the client shows all that the level shows of the guest."""
+    wire.pump()
+    for number, shown in enumerate(wire.session.guest.displays):
+        window = window_of(shown, wire.session.level)
+        pixels = bytearray(shown.primary.read(window))
+        pixels[3::4] = bytes(len(pixels) // 4)
+        painter = wire.lines[DISPLAY, number].painter
+        assert painter.primary.pixels == pixels
+        assert painter.marked
+
+
+@pytest.mark.parametrize("level", [WITHOUT_SURFACES, ONE_HEAD], ids=lambda level: level.name)
+def test_a_surface_that_the_client_still_has_does_not_blank_the_screen(level: Level) -> None:
+    """A client that is slow has not heard that its surface is gone, and of the target it cannot hear it."""
+    wire = connected()
+    shown = wire.session.guest.displays[0]
+    surface = shown.create_surface(9, 9)
+    shown.fill((0, 0, 9, 9), "blue", surface=surface)
+    shown.copy_surface(surface, (0, 0, 9, 9), (5, 5))
+    wire.pump()
+    shown.destroy_surface(surface)
+    shown.fill((20, 20, 5, 5), "red")
+    there = moved(wire, Guest(sizes=SIZES), level)
+    check_picture(there)
+    assert not any(isinstance(each, display.Reset | display.Mode) for each in sent(there, DISPLAY))
+    again = moved(there, Guest(sizes=SIZES))  # where there are surfaces, it hears of it
+    check_picture(again)
+    assert display.SurfaceDestroy(surface) in sent(again, DISPLAY)
+
+
+@given(
+    before=st.lists(steps(), max_size=20), between=st.lists(steps(), max_size=15), after=st.lists(steps(), max_size=15)
+)
+@settings(max_examples=50)
+def test_a_retreat_and_the_way_back_keep_the_picture(
+    before: list[Step], between: list[Step], after: list[Step]
+) -> None:
+    wire = connected()
+    for number, script in enumerate((before, between, after)):
+        if number:
+            for shown in wire.session.guest.displays:
+                for surface in [each for each in shown.surfaces if each]:
+                    shown.destroy_surface(surface)
+            wire = moved(wire, Guest(sizes=SIZES), WITHOUT_SURFACES if number == 1 else CURRENT)
+        for step in script:
+            do(wire, wire.session.guest, step)
+        if number:
+            check_picture(wire)

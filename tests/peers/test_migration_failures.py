@@ -69,6 +69,23 @@ async def test_cancelled_while_the_client_links(gtk_client: StartClient, scheme:
 
 
 @LINKED
+async def test_cancelled_when_the_client_is_parked(gtk_client: StartClient, scheme: MigrationScheme) -> None:
+    """A target of the same process hears of it: it keeps nothing of the client, which spice-gtk leaves there."""
+    async with two_servers(*PAIRS[scheme]) as (one, other):
+        client, session = await come(gtk_client, one)
+        moving = asyncio.create_task(one.migrate_to(other))
+        await other.wait_client(ready=False)
+        moving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await moving
+        await client.event("migration-state", value="none")
+        await eventually(partial(is_empty, other), lambda: "the target forgets the client")
+        assert one.clients == [session]
+        await check_life(client, session, one)
+        assert await moved(client, one, other, scheme)
+
+
+@LINKED
 async def test_a_second_one_during_the_first(gtk_client: StartClient, scheme: MigrationScheme) -> None:
     async with two_servers(*PAIRS[scheme]) as (one, other), SpiceServer() as third:
         client, _ = await come(gtk_client, one)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spiceemu import Client, Display
+from spiceemu import Client, Display, SpiceServer
 from spiceemu.channels.display import DisplayChannel
 from spiceemu.guest.cursor import CROSS, HAND, CursorShape
 from spiceemu.guest.display import Head
@@ -238,6 +238,24 @@ async def test_a_slow_client(gtk_client: StartClient, scheme: MigrationScheme) -
         after = await whole(other)
         other.displays[0].copy_surface(surface, (0, 0, 300, 200), (100, 100))
         await check_shown(client, after, other)
+
+
+async def test_a_surface_that_a_slow_client_still_has_where_there_are_none(gtk_client: StartClient) -> None:
+    async with SpiceServer() as one, SpiceServer(features="-SURFACES") as other, SpiceServer() as third:
+        client, before = await come(gtk_client, one)
+        (shown,) = one.displays
+        surface = shown.create_surface(60, 50)
+        draw_known(shown, surface, 20)
+        await check_shown(client, before, one)
+        channel = before.session.channel(ChannelType.DISPLAY)
+        channel.produce = lambda: None  # type: ignore[method-assign]  # it takes no more, so does not hear that it is gone
+        draw_known(shown, surface, 120)
+        after = await moved(client, one, other, SEAMLESS, retreat=True)
+        await check_shown(client, after, other)
+        last = await moved(client, other, third, SEAMLESS)
+        assert third.displays[0].create_surface(50, 60) == surface
+        draw_known(third.displays[0], surface, 220)
+        await check_shown(client, last, third)
 
 
 @EVERY_SCHEME

@@ -166,12 +166,15 @@ def test_minor_version(features: Feature, minor: int) -> None:
     [
         (MAJOR2, MigrationScheme.SWITCH_HOST),
         (F.SEMI_SEAMLESS_MIGRATE, MigrationScheme.SEMI_SEAMLESS),
-        (F.SEAMLESS_MIGRATE, MigrationScheme.SEAMLESS),
-        (F.SEAMLESS_MIGRATE | F.WITHOUT_MIGRATION, MigrationScheme.NONE),
+        (F.SEMI_SEAMLESS_MIGRATE | F.SEAMLESS_MIGRATE, MigrationScheme.SEAMLESS),
+        (F.SEAMLESS_MIGRATE, MigrationScheme.SWITCH_HOST),  # what it would fall back to is not there
+        (F.SEMI_SEAMLESS_MIGRATE | F.SEAMLESS_MIGRATE | F.WITHOUT_MIGRATION, MigrationScheme.NONE),
     ],
 )
 def test_migration(features: Feature, scheme: MigrationScheme) -> None:
-    assert Level(MAJOR2 | features).migration is scheme
+    level = Level(MAJOR2 | features)
+    assert level.migration is scheme
+    assert level.takes_sessions is (scheme in (MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS))
 
 
 def test_migration_of_the_named_levels() -> None:

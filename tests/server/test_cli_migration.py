@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -134,12 +135,22 @@ async def test_a_new_client_at_a_waiting_server_is_served_as_well() -> None:
         await made.close()
 
 
-async def test_a_release_that_moves_nobody_says_so() -> None:
-    async with (
-        serve("--compat", "0.6.4", "--migrate-to", "127.0.0.1:9", "--after", "0.2") as source,
-        Follower.at(source, mini=False),
-    ):
-        await source.says("no migration: level 0.6.4 has no migration: WITHOUT_MIGRATION")
+def refusal(*options: str) -> str:
+    """The one line on standard error of a command that does not even start."""
+    ended = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_clients_are_not_sent_to_where_they_are(host: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = refusal("--port", str(port), "--migrate-to", f"{host}:{port}")
+    assert f"--migrate-to {host}:{port}: a server cannot be the target of its own migration" in line
 
 
 @pytest.mark.parametrize(
@@ -151,14 +162,24 @@ async def test_a_release_that_moves_nobody_says_so() -> None:
         (["--migrate-to", "h:1", "--after", "-1"], "--after -1: is not a number of seconds above 0"),
         (["--migrate-tls-port", "1"], "--migrate-tls-port needs --migrate-to"),
         (["--migrate-to", "h:1", "--migrate-subject", "CN=h"], "--migrate-subject needs --migrate-tls-port"),
+        (["--migrate-to", "\udcffx:5930"], "is not printable text"),
+        (
+            ["--port=0", "--migrate-to", "h:65535"],
+            "--migrate-to h:65535: destination.port: 65535 is not one of 1 to 65534",
+        ),
+        (["--port=0", "--migrate-to", "h." * 128 + ":1"], ": destination.host: has 256 bytes, the limit is 255"),
+        (
+            ["--port=0", "--migrate-to=h:1", "--migrate-tls-port=1", "--migrate-subject=" + "x" * 4097],
+            ": destination.cert_subject: has 4097 bytes, the limit is 4096",
+        ),
+        (
+            ["--port=0", "--compat=0.6.4", "--migrate-to=h:1", "--after=1"],
+            "--migrate-to h:1: level 0.6.4 has no migration: WITHOUT_MIGRATION",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_one_line(options: list[str], text: str) -> None:
-    ended = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    (line,) = ended.stderr.splitlines()
-    assert text in line
+    assert text in refusal(*options)
 
 
 def test_help_has_the_options() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from spiceemu import moving, snapshot
+from spiceemu import migration, moving, snapshot
 from spiceemu.channels.events import (
     ChannelClosed,
     ClientArrived,
@@ -22,20 +22,33 @@ from spiceemu.channels.events import (
     Violation,
 )
 from spiceemu.channels.migration import MAX_PARKED
+from spiceemu.channels.pixmap_cache import ENTRY, MAX_ENTRIES
 from spiceemu.demo import client_info
+from spiceemu.guest import state as guest_state
 from spiceemu.migration import ARRIVAL_TIMEOUT, Destination
-from spiceemu.moving import Moved
+from spiceemu.moving import Moved, destination_of
 from spiceemu.protocol import base, inputs, main
-from spiceemu.protocol.errors import InvalidValue, LinkError, MalformedSnapshot, NotCompatible, WrongState
+from spiceemu.protocol.capabilities import MainCap
+from spiceemu.protocol.errors import (
+    InvalidValue,
+    LinkError,
+    MalformedSnapshot,
+    MigrationAborted,
+    NotCompatible,
+    WrongState,
+)
 from spiceemu.protocol.level import MigrationScheme
 from spiceemu.server import SpiceServer
 
-from .follower import CURSOR, DISPLAY, INPUTS, MAIN, Follower
+from .follower import ALL, CURSOR, DISPLAY, INPUTS, MAIN, Follower
 from .probe import PATIENCE, ProbeChannel, serving, turns, until
 
 SEMI, SEAMLESS, SWITCH_HOST = MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS, MigrationScheme.SWITCH_HOST
 LEVELS = {SWITCH_HOST: "0.8", SEMI: "0.10", SEAMLESS: "0.15.1"}
 SIZE = (64, 48)
+LOST = "^the guest stays, and clients that were told to leave are lost"
+TARGET_CLOSED = "the target of the migration was closed before the guest had gone there"
+HALF_SEAMLESS = {"compat": "0.8", "features": "+SEAMLESS_MIGRATE,+AGENT_CONNECTED_TOKENS"}
 
 
 @asynccontextmanager
@@ -93,6 +106,35 @@ async def test_a_client_and_its_guest_move(scheme: MigrationScheme) -> None:
             client.there[INPUTS, 0].send(inputs.KeyUp(0x9E), inputs.KeyDown(0x1F))
             await there.expect(KeyDown(0x1F))
             assert target.guest.clipboard.text_of(0) == "text"
+
+
+@pytest.mark.parametrize(
+    ("of_source", "of_target", "able", "scheme"),
+    [
+        ({"features": "-SEMI_SEAMLESS_MIGRATE"}, {}, ALL, SWITCH_HOST),
+        ({}, {"features": "-SEMI_SEAMLESS_MIGRATE"}, ALL, SWITCH_HOST),
+        ({"compat": "0.10.1"}, {"features": "-SEMI_SEAMLESS_MIGRATE"}, ALL, SWITCH_HOST),
+        ({}, {"features": "+WITHOUT_MIGRATION"}, ALL, SWITCH_HOST),
+        (HALF_SEAMLESS, HALF_SEAMLESS, ALL, SWITCH_HOST),
+        ({"features": "-AGENT_CONNECTED_TOKENS"}, {}, ALL, SEMI),
+        ({}, {"features": "-SEAMLESS_MIGRATE"}, ALL, SEMI),
+        ({}, {"features": "-AGENT_CONNECTED_TOKENS"}, ALL, SEAMLESS),
+        ({}, {}, [MainCap.SEAMLESS_MIGRATE, MainCap.AGENT_CONNECTED_TOKENS], SWITCH_HOST),
+    ],
+)
+async def test_features_that_no_release_had_together_lose_nobody(
+    of_source: dict[str, Any], of_target: dict[str, Any], able: Iterable[int], scheme: MigrationScheme
+) -> None:
+    """A scheme is taken only where there is what it falls back to as well, at both ends and in the client."""
+    async with (
+        serving(displays=[SIZE], **of_source) as source,
+        serving(displays=[SIZE], **of_target) as target,
+        Follower.at(source, able) as client,
+    ):
+        move = start(source.migrate_to(target))
+        await FOLLOW[scheme](client, target)
+        assert [(each.scheme, each.followed) for each in await result(move)] == [(scheme, True)]
+        await until(lambda: len(target.clients) == 1 and not any(each.session.is_arriving for each in target.members))
 
 
 # --- clients that stop on the way -------------------------------------------------------------------------------------
@@ -356,8 +398,37 @@ async def test_a_target_that_cannot_be_reached_is_refused() -> None:
             await source.migrate_to(SpiceServer(displays=[SIZE]))
         with pytest.raises(InvalidValue, match=r"^a server cannot be the target of its own migration$"):
             await source.migrate_to(source)
-        with pytest.raises(InvalidValue, match=r"^a migration to there needs a port$"):
+        with pytest.raises(InvalidValue, match=r"^destination\.port: neither this nor a TLS port is given$"):
             await source.migrate_to(Destination("there"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+@pytest.mark.parametrize("named", ["127.0.0.1", "localhost"])
+async def test_a_server_is_not_sent_to_itself_by_its_address(host: str, named: str) -> None:
+    async with serving(displays=[SIZE], host=host, password="x") as source:
+        assert source.port
+        with pytest.raises(InvalidValue, match=r"^a server cannot be the target of its own migration$"):
+            await source.migrate_to(Destination(named, source.port))
+        assert destination_of(source, Destination(named, source.port ^ 1)) == (named, source.port ^ 1, None, "")
+        assert destination_of(source, Destination("there", source.port)).host == "there"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [Destination("\udcff", 5), Destination("x" * 100_000, 5), Destination("h", 5, cert_subject="\udc80")],
+    ids=["host", "long host", "subject"],
+)
+async def test_a_destination_that_no_message_can_hold_is_refused_at_the_call(wrong: Destination) -> None:
+    async with serving(displays=[SIZE]) as source, Follower.at(source) as client:
+        with pytest.raises(InvalidValue, match=r"^destination\."):
+            await source.migrate_to(wrong)
+        await nothing_was_said(client)
+
+
+async def test_a_level_that_moves_nobody_does_not_give_its_guest_away_either() -> None:
+    async with serving(displays=[SIZE], compat="0.6.4") as source, serving(displays=[SIZE]) as target:
+        with pytest.raises(NotCompatible, match=r"^level 0\.6\.4 has no migration: WITHOUT_MIGRATION$"):
+            await source.migrate_to(target)
 
 
 async def test_one_migration_at_a_time() -> None:
@@ -368,6 +439,52 @@ async def test_one_migration_at_a_time() -> None:
             await source.migrate_to(target)
         await client.follow_seamlessly(target)
         await result(move)
+
+
+IN_ANOTHER = r"^the target of the migration is in the middle of another one$"
+NOT_HERE_YET = r"^a server whose guest is on its way here has none to send on$"
+
+
+async def test_a_target_takes_one_guest_at_a_time() -> None:
+    async with two_servers() as (source, target), serving(displays=[SIZE]) as other:
+        async with Follower.at(source) as client, Follower.at(other) as stays:
+            move = start(source.migrate_to(target))
+            await turns(1)
+            for _ in range(2):  # at once, and when the client has been told
+                with pytest.raises(WrongState, match=IN_ANOTHER):
+                    await other.migrate_to(target)
+                with pytest.raises(WrongState, match=IN_ANOTHER):
+                    await other.migrate_to(source)
+                with pytest.raises(WrongState, match=NOT_HERE_YET):
+                    await target.migrate_to(other)
+                with pytest.raises(WrongState, match=NOT_HERE_YET):
+                    await target.migrate_to(source)
+                await client.main.take(main.MigrateBeginSeamless)
+            await client.follow_seamlessly(target)
+            assert [each.followed for each in await result(move)] == [True]
+            await nothing_was_said(stays)
+        again = start(other.migrate_to(target))  # it is free now
+        assert await result(again) == []
+
+
+async def test_two_servers_do_not_swap_their_guests() -> None:
+    async with two_servers() as (one, other), Follower.at(one) as client:
+        there, back = start(one.migrate_to(other)), start(other.migrate_to(one))
+        await client.follow_seamlessly(other)
+        assert [each.followed for each in await result(there)] == [True]
+        with pytest.raises(WrongState, match=NOT_HERE_YET):
+            await back
+
+
+async def test_a_server_that_waits_for_its_guest_sends_none_on() -> None:
+    async with two_servers() as (source, target):
+        source.expect_guest()
+        with pytest.raises(WrongState, match=NOT_HERE_YET):
+            await source.migrate_to(target)
+        target.expect_guest()  # as a target it may wait
+        source.let_go()
+        assert await result(start(source.migrate_to(target))) == []
+        assert not target.awaits_guest
 
 
 # --- ends in the middle -----------------------------------------------------------------------------------------------
@@ -386,6 +503,58 @@ async def test_a_cancelled_migration_leaves_the_client_here() -> None:
         with pytest.raises(asyncio.CancelledError):
             await move
         assert (await here.expect(MigrationFailed)).text.startswith("the migration was cancelled")
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_a_cancelled_client_is_not_parked_at_the_target(asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration, "CALL_OFF_TIMEOUT", 0.0)
+    async with two_servers(shared=True) as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=asks)
+        move.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await move
+        (there,) = target.clients
+        if not asks:
+            client.there[MAIN, 0].send(main.MigrateEnd())  # too late
+        for channel in client.there.values():
+            await channel.wait_end()
+            await channel.close()
+        assert not any(isinstance(event, ClientArrived) for event in there.events)
+        target.set_compat_version("0.15")
+        again = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless, 2)
+        await client.follow_seamlessly(target)
+        assert [(each.scheme, each.followed) for each in await result(again)] == [(SEAMLESS, True)]
+
+
+async def test_who_could_not_link_in_time_is_not_parked_at_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(migration, "CALL_OFF_TIMEOUT", 0.0)
+    async with two_servers(shared=True) as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)  # and does not say so
+        await client.main.take(main.MigrateSwitchHost)
+        for channel in client.there.values():
+            await channel.wait_end()
+            await channel.close()
+        await client.follow_host(target)
+        assert [(each.scheme, each.followed) for each in await result(move)] == [(SWITCH_HOST, True)]
+        assert [member.session.is_arriving for member in target.members] == [False]
+
+
+async def test_who_is_only_parked_is_no_other_client() -> None:
+    """It may be the same client, left behind by a cancelled migration that this server knows nothing of."""
+    async with two_servers(shared=True) as (source, target), Follower.at(source) as client:
+        left = await ProbeChannel.linked(target, MAIN, connection_id=77)
+        left.send(main.MigrateDstDoSeamless(1))
+        await left.take(main.MigrateDstSeamlessAck)
+        move = start(source.migrate_to(Destination("127.0.0.1", target.port)))
+        await client.follow_seamlessly(target)
+        assert [(each.scheme, each.followed) for each in await result(move)] == [(SEAMLESS, True)]
+        await left.close()
 
 
 async def test_cancelled_while_it_links() -> None:
@@ -416,12 +585,82 @@ async def test_what_cannot_be_delivered_ends_the_migration() -> None:
         await client.link_there(target, asks=True)
         client.main.send(main.MigrateConnectedSeamless())
         await client.flush()
-        with pytest.raises(OSError, match="the disk is full"):
+        with pytest.raises(MigrationAborted, match=f"{LOST}: the disk is full$") as caught:
             await result(move)
+        assert isinstance(caught.value.__cause__, OSError)
+        assert caught.value.moved == [Moved(here.session_id, SEAMLESS, followed=False)]
         text = "the migration was cancelled after the client was told to leave"
         assert (await here.expect(MigrationFailed)).text == text
         assert (await here.expect(Disconnected)).reason == text
         await client.wait_end()
+
+
+@pytest.mark.parametrize("scheme", FOLLOW, ids=lambda scheme: scheme.name)
+async def test_a_guest_that_cannot_go_stays_and_is_nobodys(
+    monkeypatch: pytest.MonkeyPatch, scheme: MigrationScheme
+) -> None:
+    """Its clients were told to leave, and are lost; the next one has all of it."""
+
+    def refuse(_state: object) -> None:
+        raise InvalidValue("not I")
+
+    async with two_servers(scheme) as (source, target):
+        monkeypatch.setattr(target, "take_over", refuse)
+        async with Follower.at(source) as client:
+            here = await source.wait_client()
+            client.main.send(main.AgentStart(10))
+            client.inputs.send(inputs.KeyDown(0x1E), inputs.MousePress(1, 1))
+            await here.expect(KeyDown(0x1E))
+            move = start(source.migrate_to(target))
+            if scheme is SEAMLESS:
+                await client.main.take(main.MigrateBeginSeamless)
+                await client.link_there(target, asks=True)
+                client.main.send(main.MigrateConnectedSeamless())
+                await client.flush()
+            else:
+                follow = asyncio.ensure_future(FOLLOW[scheme](client, target))
+            with pytest.raises(MigrationAborted, match=f"{LOST}: not I$") as caught:
+                await result(move)
+            assert caught.value.moved == [Moved(here.session_id, scheme, followed=False)]
+            assert source.clients == []
+            if scheme is not SEAMLESS:
+                follow.cancel()
+                await asyncio.wait([follow])
+        assert source.guest.keyboard.held == set()
+        assert source.guest.pointer.buttons == 0
+        assert source.guest.agent_client is None
+        async with Follower.at(source) as client:
+            await client.shows(source.displays[0])
+            client.inputs.send(inputs.KeyDown(0x1E))
+            await (await source.wait_client()).expect(KeyDown(0x1E))
+
+
+async def test_a_guest_too_large_for_a_snapshot_is_refused_before_anybody_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def deliver(_snapshot: bytes) -> None:
+        raise AssertionError("it was refused")
+
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        for limit in ("MAX_JSON", "MAX_BLOBS", "MAX_BODY", "MAX_OBJECTS"):
+            monkeypatch.setattr(snapshot, limit, 1)
+        with pytest.raises(InvalidValue, match=r"^a snapshot has at most 1 "):
+            await source.migrate_to(Destination("127.0.0.1", target.port), deliver=deliver)
+        await nothing_was_said(client)
+        move = start(source.migrate_to(target))  # inside of a process there is no file, and no limit of one
+        await client.follow_seamlessly(target)
+        assert [(each.scheme, each.followed) for each in await result(move)] == [(SEAMLESS, True)]
+
+
+async def test_a_guest_that_the_target_refuses_is_refused_before_anybody_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        monkeypatch.setattr(guest_state, "MAX_NAME", 3)
+        with pytest.raises(InvalidValue, match=r"^name: has 8 bytes, the limit is 3$"):
+            await source.migrate_to(target)
+        await nothing_was_said(client)
+        assert not target.awaits_guest
 
 
 @pytest.mark.parametrize("phase", ["begun", "linked", "frozen"])
@@ -443,14 +682,14 @@ async def test_either_server_can_close_in_the_middle(closed: str, phase: str) ->
         await target.close()
         if phase == "frozen":
             await client.flush()
-            await client.states()
-            await client.leave()
-            assert [each.followed for each in await result(move)] == [True]
+            with pytest.raises(MigrationAborted, match=f"{LOST}: {TARGET_CLOSED}$") as caught:
+                await result(move)
+            assert caught.value.moved == [Moved(client.session_id, SEAMLESS, followed=False)]
+            await client.wait_end()
             return
         # The client says how it is: it cannot go there. Nor is it sent there.
         client.main.send(main.MigrateConnectError())
-        text = r"^the target of the migration was closed before the guest had gone there$"
-        with pytest.raises(WrongState, match=text):
+        with pytest.raises(WrongState, match=f"^{TARGET_CLOSED}$"):
             await result(move)
         client.inputs.send(inputs.KeyDown(0x1E))
         here = await source.wait_client()
@@ -506,7 +745,13 @@ async def test_a_snapshot_of_no_server_is_refused(change: dict[str, Any], text: 
 
 
 async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
-    async with two_servers() as (source, _), Follower.at(source):
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        assert snapshot.load(source.snapshot())["sessions"] == {}  # what they have now is old when they come
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        await client.main.take(base.Migrate)
         whole = snapshot.load(source.snapshot())
         ((name, session),) = whole["sessions"].items()
         for path, value in (
@@ -516,8 +761,9 @@ async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
             (("displays",), {"x": {}}),
             (("displays", "0", "created"), [[0, 1, 1]]),
             (("displays", "0", "dirty"), [[0, -1, 0, 1, 1]]),
-            (("displays", "0", "cache"), [[-1, 1]]),
-            (("displays", "0", "cache"), [[1, 0]]),
+            (("displays", "0", "cache"), bytes(ENTRY.size - 1)),
+            (("displays", "0", "cache"), bytes(ENTRY.size)),
+            (("displays", "0", "cache"), ENTRY.pack(1, 1) * (MAX_ENTRIES + 1)),
             (("displays", "0", "mark_due"), 1),
         ):
             changed = snapshot.load(source.snapshot())
@@ -528,6 +774,10 @@ async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
             with pytest.raises(InvalidValue, match=rf"^sessions\.{name}\.{path[0]}"):
                 SpiceServer.from_snapshot(snapshot.dump(changed))
         assert session["displays"]["0"]["created"]
+        with pytest.raises(InvalidValue, match=r"^sessions: is no dictionary of at most 1 entries$"):
+            SpiceServer.from_snapshot(snapshot.dump({**whole, "sessions": {name: session, "00000001": session}}))
+        move.cancel()
+        await asyncio.wait([move])
 
 
 CHILD = """
