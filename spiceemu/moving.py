@@ -39,9 +39,9 @@ LEAVE_TIMEOUT = 10.0
 SETTLE_TIME = 0.25
 """Seconds between a client's links to a server elsewhere and the states of its channels.
 
-A real target makes its display channel in another thread, and libspice-server 0.15.1 crashes if a state is there before:
-it takes the migration for done when all channels that it knows of have theirs. From a real source the guest's memory has
-to come meanwhile.
+A real target makes its display channel in another thread, and libspice-server 0.15.1 crashes if a state is there
+before: it takes the migration for done when all channels that it knows of have theirs. From a real source the guest's
+memory has to come meanwhile.
 """
 
 log = logging.getLogger("spiceemu.migration")
