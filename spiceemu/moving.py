@@ -37,7 +37,7 @@ LEAVE_TIMEOUT = 10.0
 """Seconds that a client may take to leave once it was told to."""
 
 SETTLE_TIME = 0.25
-"""Seconds between a client's links to a server elsewhere and the states of its channels.
+"""Seconds between a client's links to a server of another kind and the states of its channels.
 
 A real target makes its display channel in another thread, and libspice-server 0.15.1 crashes if a state is there
 before: it takes the migration for done when all channels that it knows of have theirs. From a real source the guest's
@@ -195,14 +195,18 @@ class Move:
                 )
                 member.post(events.MigrationBegan(scheme, self.destination.host))
             await asyncio.gather(*map(self._connect, self.members))
-            if self.target is None and any(
-                _departure(each).scheme is MigrationScheme.SEAMLESS for each in self.members
-            ):
+            seamless = any(_departure(each).scheme is MigrationScheme.SEAMLESS for each in self.members)
+            if seamless and self._goes_to_others:
                 await asyncio.sleep(SETTLE_TIME)
             return await self._leave()
         except BaseException:
             self._stay()
             raise
+
+    @property
+    def _goes_to_others(self) -> bool:
+        """Whether the target is none of ours, as far as is known: it is sent no snapshot."""
+        return self.target is None and self.deliver is None
 
     async def _gather_members(self) -> None:
         """Find who is to move, and wait for those that are on their way here themselves."""

@@ -557,6 +557,24 @@ async def test_who_is_only_parked_is_no_other_client() -> None:
         await left.close()
 
 
+async def test_a_target_of_another_kind_has_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real one may still be making its display channel when a client has linked it."""
+    monkeypatch.setattr(moving, "SETTLE_TIME", 60)
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        here = await source.wait_client()
+        move = start(source.migrate_to(Destination("127.0.0.1", target.port)))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        await here.expect(MigrationConnected(SEAMLESS))
+        client.inputs.send(inputs.KeyDown(0x1E))
+        await here.expect(KeyDown(0x1E))
+        assert not any(isinstance(message, base.Migrate) for message in client.main.received)
+        move.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await move
+
+
 async def test_cancelled_while_it_links() -> None:
     async with two_servers() as (source, target), Follower.at(source) as client:
         move = start(source.migrate_to(target))
