@@ -21,7 +21,7 @@ from spiceemu.guest.surface import MAX_HEIGHT, MAX_WIDTH
 from spiceemu.protocol.agent_stream import AgentReader, AgentTokens, AgentWriter
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.migrate_data import MAX_SURFACES_AT_CLIENT
-from spiceemu.server import MAX_DISPLAYS
+from spiceemu.server_options import MAX_DISPLAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -64,7 +64,7 @@ class Client:
         """Add an event; the server calls this."""
         if isinstance(event, Synced):
             for mark, waiting in self._awaited.items():
-                if mark <= event.mark:  # PINGs are answered in order, and the oldest may be forgotten
+                if mark <= event.mark:  # marks are answered in order, and the oldest may be forgotten
                     waiting.discard((event.channel_type, event.channel_id))
             self._step.set()
             return

@@ -330,6 +330,8 @@ class Connection(asyncio.Protocol):
 
     def _end_writing(self, timeout: float = CLOSE_TIMEOUT) -> None:
         self._set_abort(timeout)
+        while self._waiting:  # or the client would see the end of what it is sent in the middle of a message
+            self._transport.write(self._waiting.popleft())
         try:
             self._transport.write_eof()
         except OSError:  # the client has gone, and asyncio has not heard of it yet

@@ -12,7 +12,7 @@ MAX_EVENTS = 100_000
 """Most events kept of a client."""
 
 MAX_EVENT_BYTES = 1 << 26
-"""Most bytes that they hold of what the client sent, such as its clipboard."""
+"""Most bytes of memory, about, that they hold of what the client sent, such as its clipboard."""
 
 EVENT_COST = 200
 """Bytes that an event takes by itself, about."""

@@ -27,6 +27,9 @@ MAX_CONNECTIONS = 1 << 16
 OTHER_FILES = 64
 """Files of a process that are no connections, about."""
 
+LEAST_CONNECTIONS = 16
+"""Connections of one client with all channels that there are, about; a server with fewer would be none."""
+
 NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """What binding says of an address that this machine has not."""
 
@@ -41,8 +44,8 @@ def check_port(port: int) -> int:
 
     :raises InvalidValue: with the limit in the text.
     """
-    if not 0 <= port <= MAX_PORT:
-        raise InvalidValue(f"port {port} is not within 0 and {MAX_PORT}")
+    if not isinstance(port, int) or not 0 <= port <= MAX_PORT:
+        raise InvalidValue(f"port {port!r} is not within 0 and {MAX_PORT}")
     return port
 
 
@@ -55,7 +58,7 @@ def most_connections() -> int:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
-    return max(min(allowed - OTHER_FILES, MAX_CONNECTIONS), 1)
+    return max(min(allowed - OTHER_FILES, MAX_CONNECTIONS), LEAST_CONNECTIONS)
 
 
 def check_host(host: str) -> str:

@@ -172,6 +172,7 @@ class Move:
         self.destination = destination_of(source, target, cert_subject)
         self.deliver = deliver
         self.members: list[Member] = []
+        self._guest_is_gone = False
 
     async def run(self, *, retreat: bool) -> list[Moved]:
         """Do it; see :meth:`SpiceServer.migrate_to`."""
@@ -200,7 +201,8 @@ class Move:
                 await asyncio.sleep(SETTLE_TIME)
             return await self._leave()
         except BaseException:
-            self._stay()
+            if not self._guest_is_gone:
+                self._stay()
             raise
 
     @property
@@ -264,6 +266,16 @@ class Move:
             lost = [Moved(member.session.id, _departure(member).scheme, followed=False) for member in self.members]
             text = f"the guest stays, and clients that were told to leave are lost: {error}"
             raise MigrationAborted(text, lost) from error
+        self._guest_is_gone = True
+        ending = asyncio.ensure_future(self._end(staying))
+        try:
+            return await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending  # there is no way back: the guest is there
+            raise
+
+    async def _end(self, staying: list[Member]) -> list[Moved]:
+        """Let the clients follow the guest; what became of each."""
         await asyncio.gather(*map(self._hand_over, staying))
         return [
             self._result(member, followed=member in staying and member.ended and _departure(member).has_gone_on)

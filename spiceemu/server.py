@@ -20,10 +20,11 @@ from spiceemu.connection import FAREWELL_TIMEOUT, Connection
 from spiceemu.event_log import MAX_EVENTS
 from spiceemu.policy import ServerPolicy
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
+from spiceemu.protocol.errors import ExpectationFailed, WrongState
 from spiceemu.protocol.level import CURRENT, Level, changed, level_of
 from spiceemu.protocol.ticket import Password
 from spiceemu.roster import Roster
+from spiceemu.server_options import DEFAULT_SIZE, MAX_DISPLAYS, MAX_TITLE, check_guest, check_habits, check_ports
 
 if TYPE_CHECKING:
     import socket
@@ -41,23 +42,11 @@ if TYPE_CHECKING:
     from spiceemu.protocol.compat import Feature
     from spiceemu.protocol.link import Linked, LinkPolicy
 
-DEFAULT_SIZE = (1024, 768)
-
-MAX_DISPLAYS = 256
-"""Displays of a server: a channel's id has eight bits."""
-
-MAX_TITLE = 1 << 16
-"""Longest name of a guest in bytes of UTF-8."""
-
-UUID_SIZE = 16
-
 TICK = 0.5
 """Seconds between looks at the channels' deadlines."""
 
 MAX_UNLINKED = 1024
 """Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
-
-COMPRESSIONS = ("auto", "lz", "off")
 
 log = logging.getLogger("spiceemu.server")
 
@@ -118,14 +107,9 @@ class SpiceServer:
         strict: bool = True,
         max_events: int = MAX_EVENTS,
     ) -> None:
-        if tls_port is not None and tls is None:
-            raise InvalidValue("tls_port needs tls=, an SSL context; spiceemu.tls.server_context makes one")
-        if port is None and tls_port is None and unix_path is None and not sockets:
-            raise InvalidValue("nothing to listen on: give port, tls_port or unix_path")
-        if compression not in COMPRESSIONS:
-            raise InvalidValue(f"no compression is called {compression!r}; there are {', '.join(COMPRESSIONS)}")
-        _check_displays(displays)
-        _check_name(title, uuid)
+        check_ports(port, tls_port, tls=tls is not None, others=bool(unix_path or sockets))
+        check_guest(title, uuid, displays)
+        check_habits(compression, max_events)
         self.host = host
         self.port = port
         """The plain port; the real one once the server listens."""
@@ -154,7 +138,7 @@ class SpiceServer:
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
         self._most_open = listeners.most_connections()
-        self._most_unlinked = min(MAX_UNLINKED, self._most_open // 2)
+        self._most_unlinked = max(min(MAX_UNLINKED, self._most_open // 2), 1)
         self._ticker: asyncio.TimerHandle | None = None
         self._password_lifetime = password_lifetime
         level = CURRENT if compat is None else level_of(compat)
@@ -521,26 +505,3 @@ class SpiceServer:
         for member in self._roster:
             member.check_time(loop.time())
         self._ticker = loop.call_later(TICK, self._tick)
-
-
-def _check_name(title: str, uuid: UUID | None) -> None:
-    """Refuse what clients could not be told."""
-    try:
-        size = len(title.encode())
-    except (AttributeError, UnicodeEncodeError):
-        raise InvalidValue(f"a title is text that UTF-8 can hold, not {title!r}") from None
-    if size > MAX_TITLE:
-        raise InvalidValue(f"the title takes {size} bytes, the limit is {MAX_TITLE} (MAX_TITLE)")
-    if uuid is not None and len(getattr(uuid, "bytes", b"")) != UUID_SIZE:
-        raise InvalidValue(f"a guest's uuid is a uuid.UUID, not {uuid!r}")
-
-
-def _check_displays(sizes: Sequence[tuple[int, int]]) -> None:
-    """Refuse displays that the guest could not have; it is only made when it is needed."""
-    if not 1 <= len(sizes) <= MAX_DISPLAYS:
-        raise InvalidValue(f"a server has 1 to {MAX_DISPLAYS} displays, not {len(sizes)}")
-    if any(tuple(size) != DEFAULT_SIZE for size in sizes):
-        from spiceemu.guest.surface import check_size
-
-        for width, height in sizes:
-            check_size(width, height)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from spiceemu.guest.display import MAX_SURFACE_ID
 from spiceemu.protocol.errors import InvalidValue, MalformedSnapshot
-from spiceemu.server import MAX_DISPLAYS
+from spiceemu.server_options import MAX_DISPLAYS
 
 MAGIC: Final = b"SPICEEMU"
 

@@ -19,7 +19,7 @@ from spiceemu.guest.state import MAX_NAME, MAX_NUMBER
 from spiceemu.guest.surface import MAX_HEIGHT, MAX_WIDTH
 from spiceemu.protocol.agent_stream import HEADER, MAX_WAITING
 from spiceemu.protocol.errors import InvalidValue, LocalError, MalformedSnapshot
-from spiceemu.server import MAX_DISPLAYS
+from spiceemu.server_options import MAX_DISPLAYS
 from spiceemu.snapshot import MAX_BLOBS, MAX_BODY, MAX_DEPTH, MAX_JSON, MAX_OBJECTS, check, dump, load
 
 EXAMPLE: dict[str, Any] = {

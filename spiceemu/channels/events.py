@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import TYPE_CHECKING
 
+MONITOR_BYTES = 200
+"""What a monitor takes in memory as numbers, about."""
+
+BYTES_READ_TO = 16
+"""What a byte takes in memory that was read to numbers, about."""
+
 if TYPE_CHECKING:
     from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.level import MigrationScheme
@@ -21,7 +27,7 @@ class Event:
 
     @property
     def held(self) -> int:
-        """Bytes in it of what the client sent; 0 where that is a few numbers."""
+        """Bytes of memory, about, of what the client sent; 0 where that is a few numbers."""
         return 0
 
 
@@ -86,6 +92,11 @@ class PreferredVideoCodecs(Event):
 
     codecs: tuple[int, ...]
     display_id: int = 0
+
+    @property
+    def held(self) -> int:
+        """What the tuple takes."""
+        return getsizeof(self.codecs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +174,18 @@ class AgentStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class AgentMessage(Event):
-    """The client sent the agent a message, of so many bytes; ``message`` is one of :mod:`spiceemu.protocol.agent`."""
+    """The client sent the agent a message; ``message`` is one of :mod:`spiceemu.protocol.agent`.
+
+    ``size`` is what its data took on the wire, in bytes.
+    """
 
     message: object
     size: int = field(default=0, compare=False, repr=False)
 
     @property
     def held(self) -> int:
-        """The message's bytes."""
-        return self.size
+        """What the message takes, about: data as it is, and what is read to numbers many times that."""
+        return self.size * (1 if isinstance(getattr(self.message, "data", None), bytes) else BYTES_READ_TO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +193,11 @@ class MonitorsRequested(Event):
     """The client asked for a layout of monitors: ``(x, y, width, height)`` each."""
 
     monitors: tuple[tuple[int, int, int, int], ...]
+
+    @property
+    def held(self) -> int:
+        """What the tuples and their numbers take, about."""
+        return MONITOR_BYTES * len(self.monitors)
 
 
 @dataclass(frozen=True, slots=True)

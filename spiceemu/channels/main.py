@@ -268,10 +268,13 @@ class MainChannel(Channel):
     def _on_agent_start(self, message: main.AgentStart, _now: float) -> Iterable[Event]:
         self.agent_started = True
         self._agent_writer.reset(message.num_tokens)
+        self._agent_deadline = None
         return (AgentStarted(message.num_tokens),)
 
     def _on_agent_token(self, message: main.AgentToken, _now: float) -> None:
         self._agent_writer.tokens += message.num_tokens
+        if message.num_tokens:
+            self._agent_deadline = None
         self.wake()
 
     def _on_agent_data(self, message: main.AgentData, _now: float) -> Iterable[Event]:

@@ -8,6 +8,7 @@ are moved by slices with a step.
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,7 +120,8 @@ def to_file(picture: Picture, suffix: str) -> bytes:
     try:
         image = Image.frombytes("RGB", (picture.width, picture.height), picture.pixels, "raw", "BGRX")
         image.save(file, formats[suffix])
-    except (OSError, ValueError) as error:  # it knows black and white only, or no picture as large
+    except (OSError, ValueError, OverflowError, RuntimeError, struct.error) as error:
+        # It knows black and white only, or no picture as large.
         raise InvalidValue(f"{picture!r} cannot be written as {suffix!r}: {error}") from error
     return file.getvalue()
 

@@ -337,6 +337,8 @@ class ConnectionJudge:
 
     def _owe(self, thing: object, finding: Finding, is_owed: Callable[[], bool]) -> None:
         """Remember what is a finding unless something comes."""
+        if len(self._owed) >= MAX_OWED:
+            self._owed = {known: owed for known, owed in self._owed.items() if owed[1]()}
         if thing in self._owed or len(self._owed) < MAX_OWED:
             self._owed[thing] = finding, is_owed
 

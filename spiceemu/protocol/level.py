@@ -178,6 +178,8 @@ def changed(level: Level, changes: str) -> Level:
     :raises InvalidValue: a change does not begin with + or -, or names no feature; one is both added and taken away; or
         PROTOCOL_MAJOR2 is taken away.
     """
+    if not isinstance(changes, str):
+        raise InvalidValue(f"features are changes such as +SURFACES,-MULTIMONITOR, not {changes!r:.60}")
     added = taken = Feature(0)
     for change in changes.split(","):
         sign, name = change[:1], change[1:].upper()

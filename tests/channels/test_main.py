@@ -279,6 +279,21 @@ def test_an_agent_does_not_wait_for_tokens_for_ever(pair: tuple[MainChannel, Far
         channel.check_time(201.0 + AGENT_TIMEOUT)
 
 
+def test_a_client_may_grant_tokens_one_by_one(pair: tuple[MainChannel, FarSide]) -> None:
+    channel, far = pair
+    far.say(main.AgentStart(1))
+    channel.send_agent(agent.Clipboard(1, bytes(400_000)), PLAIN)
+    for second in range(100):
+        far.read()
+        channel.check_time(float(second))
+        far.say(main.AgentToken(1))
+    far.read()
+    channel.check_time(100.0)
+    far.say(main.AgentToken(0))  # which is no token
+    with pytest.raises(LimitExceeded, match="AGENT_TIMEOUT"):
+        channel.check_time(101.0 + AGENT_TIMEOUT)
+
+
 def test_what_waits_for_a_client_that_does_not_read_is_bounded_too(pair: tuple[MainChannel, FarSide]) -> None:
     # The client asks for a large clipboard again and again, and reads none of them.
     channel, far = pair

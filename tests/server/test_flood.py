@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from spiceemu import connection as connection_module, event_log, listeners, roster
-from spiceemu.channels.events import AgentMessage, MousePress, Violation
+from spiceemu.channels.events import AgentMessage, MonitorsRequested, MousePress, Violation
 from spiceemu.connection import Connection
 from spiceemu.guest.machine import Guest
 from spiceemu.policy import ServerPolicy
@@ -104,7 +104,7 @@ async def test_a_giant_in_many_pieces_is_held_once() -> None:
         assert client.connected
 
 
-async def test_events_that_nobody_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_that_nobody_reads_are_bounded() -> None:
     async with serving(debug=False, max_events=500) as server, Probe.of(server) as probe:
         client = await server.wait_client()
         probe.inputs.send(*[inputs.KeyScancode(b"\x1e\x9e" * 1000)] * 5)
@@ -125,6 +125,21 @@ async def test_what_events_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         await until(lambda: sum(isinstance(event, AgentMessage) for event in client.events) + client.dropped_events > 8)
         await until(lambda: client.dropped_events > 0)
         assert sum(event.held for event in client.events) <= 5 * MIB
+
+
+def test_what_events_hold_is_about_what_they_take() -> None:
+    """A layout of monitors is a few bytes on the wire, and many objects."""
+    monitors = agent.MonitorsConfig(flags=0, monitors=[agent.MonConfig(720, 1280, 32, 0, n) for n in range(256)])
+    data = monitors.build()
+    tracemalloc.start()
+    try:
+        message = agent.MonitorsConfig.parse(data)
+        asked = MonitorsRequested(tuple((one.x, one.y, one.width, one.height) for one in message.monitors))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    held = AgentMessage(message, len(data)).held + asked.held
+    assert taken / 3 < held < taken * 3
 
 
 async def test_what_clients_leave_behind_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -575,6 +575,31 @@ async def test_a_target_of_another_kind_has_a_moment(monkeypatch: pytest.MonkeyP
             await move
 
 
+async def test_cancelled_when_the_guest_is_there() -> None:
+    """It ends as it would have: the guest is not here any more, and the client follows it."""
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        source.displays[0].fill((0, 0, 30, 30), "red")
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        await client.flush()
+        states = await client.states()
+        move.cancel()
+        await turns()
+        assert not move.done()
+        for (kind, number), state in states.items():
+            client.there[kind, number].send(state)
+        await client.leave()
+        with pytest.raises(asyncio.CancelledError):
+            await move
+        there = await target.wait_client()
+        await there.expect(ClientArrived(SEAMLESS))
+        assert source.clients == []
+        assert target.displays[0].screenshot().pixels == source.displays[0].screenshot().pixels
+        assert (source.move, target.move) == (None, None)
+
+
 async def test_cancelled_while_it_links() -> None:
     async with two_servers() as (source, target), Follower.at(source) as client:
         move = start(source.migrate_to(target))

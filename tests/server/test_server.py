@@ -202,9 +202,21 @@ async def test_it_starts_once() -> None:
         ({"title": 5}, "a title is text that UTF-8 can hold"),
         ({"title": "x" * 70_000}, r"the title takes 70000 bytes, the limit is 65536 \(MAX_TITLE\)"),
         ({"uuid": "x"}, r"a guest's uuid is a uuid\.UUID, not 'x'"),
+        (
+            {"displays": (640, 480)},
+            r"displays are pairs of width and height, such as \[\(1024, 768\)\], not \(640, 480\)",
+        ),
+        ({"displays": [(640,)]}, "displays are pairs of width and height"),
+        ({"displays": None}, "displays are pairs of width and height"),
+        ({"displays": [(640, 480.5)]}, "480.5"),
+        ({"port": 70_000}, "port 70000 is not within 0 and 65535"),
+        ({"port": "5930"}, "port '5930' is not within 0 and 65535"),
+        ({"features": 5}, "features are changes such as"),
+        ({"max_events": -1}, "max_events is a whole number of at least 0, not -1"),
+        ({"max_events": None}, "max_events is a whole number of at least 0, not None"),
     ],
 )
-def test_what_clients_could_not_be_told_is_refused_at_once(options: dict[str, Any], text: str) -> None:
+def test_options_that_cannot_be_are_refused_at_once(options: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidValue, match=text):
         SpiceServer(**options)
 
