@@ -268,11 +268,15 @@ class Move:
             raise MigrationAborted(text, lost) from error
         self._guest_is_gone = True
         ending = asyncio.ensure_future(self._end(staying))
-        try:
-            return await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await ending  # there is no way back: the guest is there
-            raise
+        cancelled = False
+        while not ending.done():  # there is no way back, however often that is asked: the guest is there
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+        return ending.result()
 
     async def _end(self, staying: list[Member]) -> list[Moved]:
         """Let the clients follow the guest; what became of each."""

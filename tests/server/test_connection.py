@@ -223,23 +223,25 @@ async def test_a_client_sees_whole_messages_to_the_end(monkeypatch: pytest.Monke
     """Of a picture that is on its way, nothing is left out when the server closes."""
     monkeypatch.setattr(connection_module, "FAREWELL_TIMEOUT", PATIENCE)
     monkeypatch.setattr(server_module, "FAREWELL_TIMEOUT", PATIENCE)
-    async with serving(displays=[(2000, 1500)], compression="off") as server:
-        async with Probe.of(server, receive_buffer=4096) as probe:
-            client = await server.wait_client()
-            await client.synced()
-            probe.display.pause()
-            shown = server.displays[0]
-            shown.blit((0, 0), 2000, 1500, b"\x11\x22\x33\x00" * 3_000_000)
-            await until(lambda: client.session.channel(ChannelType.DISPLAY).unsent == 0)
-            await turns()
-            closing = asyncio.create_task(server.close())
-            await turns()
-            probe.display.resume()
-            await probe.display.wait_end()
-            assert probe.display.painter.primary.pixels == shown.screenshot().pixels
-            for channel in probe.channels.values():
-                await channel.close()
-            await closing
+    async with (
+        serving(displays=[(2000, 1500)], compression="off") as server,
+        Probe.of(server, receive_buffer=4096) as probe,
+    ):
+        client = await server.wait_client()
+        await client.synced()
+        probe.display.pause()
+        shown = server.displays[0]
+        shown.blit((0, 0), 2000, 1500, b"\x11\x22\x33\x00" * 3_000_000)
+        await until(lambda: client.session.channel(ChannelType.DISPLAY).unsent == 0)
+        await turns()
+        closing = asyncio.create_task(server.close())
+        await turns()
+        probe.display.resume()
+        await probe.display.wait_end()
+        assert probe.display.painter.primary.pixels == shown.screenshot().pixels
+        for channel in probe.channels.values():
+            await channel.close()
+        await closing
 
 
 # TLS
