@@ -52,6 +52,7 @@ from spiceemu.protocol.types import DstInfo
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from spiceemu.channels.channel import Channel
     from spiceemu.channels.events import Event
     from spiceemu.channels.main import MainChannel
     from spiceemu.channels.migration import ClientFollowed, MigrationAnswered, Restored, SeamlessAsked
@@ -196,6 +197,7 @@ class Departure:
         self.destination = destination
         self.scheme = scheme
         self.state = DepartureState.ASKED
+        self._channels: list[Channel] = []  # those that move with their states, as they were when it was told to go
         self.failure = ""
         """Why the client does not go as was meant."""
         self.has_handed_over = False
@@ -250,11 +252,11 @@ class Departure:
         self.state = DepartureState.LEAVING
         match self.scheme:
             case MigrationScheme.SEAMLESS:
-                channels = list(self.session.channels.values())
-                displays = [channel for channel in channels if isinstance(channel, DisplayChannel)]
+                self._channels = list(self.session.channels.values())
+                displays = [channel for channel in self._channels if isinstance(channel, DisplayChannel)]
                 if displays:
                     min(displays, key=lambda each: each.id).freezes_cache = True
-                for channel in channels:
+                for channel in self._channels:
                     channel.freeze()
             case MigrationScheme.SEMI_SEAMLESS:
                 self.session.main.send(main.MigrateEnd())
@@ -263,8 +265,11 @@ class Departure:
 
     @property
     def has_flushed(self) -> bool:
-        """Whether the client has said all that it had to say, on every channel that moves with its state."""
-        return all(channel.has_flushed for channel in self.session.channels.values())
+        """Whether the client has said all that it had to say, on every channel that moves with its state.
+
+        On one that ended before, it has not: a client that is being lost loses its channels one by one.
+        """
+        return all(channel.has_flushed for channel in self._channels)
 
     def hand_over(self) -> None:
         """Send every channel's state; the target must have the guest by now."""

@@ -710,6 +710,22 @@ async def test_a_guest_that_the_target_refuses_is_refused_before_anybody_hears_o
         assert not target.awaits_guest
 
 
+async def test_a_client_that_loses_its_channels_one_by_one_is_lost() -> None:
+    """Those without a state are the last: what is missing of the others is not there because they are gone."""
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.link_there(target, asks=True)
+        client.main.send(main.MigrateConnectedSeamless())
+        here = source.clients[0]
+        for kind in (DISPLAY, INPUTS, MAIN):
+            await client.channels[kind, 0].take(base.Migrate)
+            await client.channels.pop((kind, 0)).close()
+            await here.expect(ChannelClosed(kind))
+        await client.channels.pop((CURSOR, 0)).close()
+        assert [each.followed for each in await result(move)] == [False]
+
+
 @pytest.mark.parametrize("phase", ["begun", "linked", "frozen"])
 @pytest.mark.parametrize("closed", ["source", "target"])
 async def test_either_server_can_close_in_the_middle(closed: str, phase: str) -> None:
