@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import TYPE_CHECKING
 
-MONITOR_BYTES = 200
+MONITOR_BYTES = 150
 """What a monitor takes in memory as numbers, about."""
 
 BYTES_READ_TO = 16
