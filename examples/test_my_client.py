@@ -1,6 +1,7 @@
 """How a test of a client looks: start the client, wait until it shows the picture, compare, watch it leave.
 
-``pytest examples/test_my_client.py`` needs ``pytest-asyncio`` and, as the client under test, ``spicy-screenshot``.
+``pytest test_my_client.py`` needs ``pytest-asyncio`` and, as the client under test, ``spicy-screenshot``; within this
+checkout, whose settings count there, ``pytest-timeout`` as well.
 """
 
 import asyncio

@@ -360,6 +360,12 @@ class Connection(asyncio.Protocol):
         if self._handshake is not None:
             self._handshake.cancel()
 
+    @property
+    def refusal(self) -> str:
+        """Why the link came to nothing; empty if it did not, or the client just left."""
+        failure = self._link.failure if self._link is not None else None
+        return str(failure or "")
+
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
         await self._closed.wait()

@@ -82,8 +82,9 @@ CALL_OFF_TIMEOUT = 1.0
 crashes if one ends in the moment that it is told so."""
 
 CANNOT_LINK = (
-    "the client cannot link the other server: nothing listens there, its password is another, or its certificate is "
-    "for another subject or host; the client is sent there in the end"
+    "the client cannot link the other server: nothing listens there, its password is another, its certificate is for "
+    "another subject or host, or it lacks a channel that the client has here, such as sound (sound=False, --no-sound); "
+    "the client is sent there in the end"
 )
 
 SEMI, SEAMLESS, SWITCH_HOST = MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS, MigrationScheme.SWITCH_HOST

@@ -128,6 +128,7 @@ class SpiceServer:
         self._sockets = list(sockets)
         self._servers: list[asyncio.Server] = []
         self._is_starting = False
+        self._last_refusal = ""
         self._guest: Guest | None = None
         self._roster = Roster(max_events)
         self.move: Move | None = None
@@ -308,7 +309,8 @@ class SpiceServer:
             async with asyncio.timeout(timeout):
                 return await self._roster.next_client(ready=ready)
         except TimeoutError:
-            raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s") from None
+            refused = f"; the last that tried: {self._last_refusal}" if self._last_refusal else ""
+            raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s{refused}") from None
 
     async def until_client(self) -> None:
         """Wait until some client's first display channel is ready; :meth:`wait_client` returns it all the same.
@@ -471,6 +473,7 @@ class SpiceServer:
         """Forget a connection that is gone."""
         self._open.discard(connection)
         self._unlinked.discard(connection)
+        self._last_refusal = connection.refusal or self._last_refusal
 
     def _begin(self, session_id: int, now: float) -> Member:
         """Begin a session; one that has an id already comes from another server."""

@@ -157,11 +157,14 @@ class Session:
     def set_mouse_mode(self, mode: int) -> None:
         """Decide who moves the pointer and tell the client, if that is news."""
         if mode != self.mouse_mode:
-            self.mouse_mode = MouseMode(mode)
-            self.main.set_mouse_mode(MOUSE_MODES, self.mouse_mode)
-            for channel in self.channels.values():
-                if isinstance(channel, CursorChannel):
-                    channel.set_mouse_mode(mode)
+            self.main.set_mouse_mode(MOUSE_MODES, mode)
+            self._note_mouse_mode(mode)
+
+    def _note_mouse_mode(self, mode: int) -> None:
+        self.mouse_mode = MouseMode(mode)
+        for channel in self.channels.values():
+            if isinstance(channel, CursorChannel):
+                channel.set_mouse_mode(mode)
 
     def invalidate_caches(self) -> None:
         """Let the client forget its cached pictures, palettes and cursors."""
@@ -366,6 +369,8 @@ class Session:
         return (event,)
 
     def _on_position(self, event: events.MousePosition, _now: float) -> Iterable[Event]:
+        if self.came_seamlessly and self.mouse_mode is MouseMode.SERVER:
+            self._note_mouse_mode(MouseMode.CLIENT)  # as it was at a server that had no way to tell us
         self.place_pointer(event.x, event.y, event.buttons, event.display_id)
         return (event,)
 

@@ -94,6 +94,8 @@ def serve(options: Options) -> None:
     try:
         # As Ctrl-C does, until the server has better ways: what is there by then is cleaned up.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # A script's shell has it ignored by what it starts with &; who sends it all the same means it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
         run = load_run(tls=options.tls_port is not None)
         run(options, sockets)

@@ -34,6 +34,13 @@ Type something here. Drag the photograph. Copy and paste in both directions. Res
 
 """
 
+WELCOME_WITHOUT_AGENT: Final = """\
+Welcome! There is no machine behind this screen: a fake SPICE server draws it.
+
+Type something here. Drag the photograph. Without an agent: no clipboard, no resizing.
+
+"""
+
 BUTTON_COLORS: Final[dict[int, int]] = {MouseButton.LEFT: TEAL, MouseButton.MIDDLE: AMBER, MouseButton.RIGHT: ROSE}
 
 _TAB: Final = "    "
@@ -105,7 +112,7 @@ class State:
     """The part of the display that the panels are on, in its pixels."""
     now: datetime | None = None
     clients: Sequence[ClientInfo] = ()
-    note: NoteText = field(default_factory=lambda: NoteText(WELCOME))
+    note: NoteText = field(init=False)
     last_key: KeyEvent | None = None
     held: dict[int, str] = field(default_factory=dict)
     """Scancodes and names of the keys that are down, by their events: several are told at once, after the last."""
@@ -114,6 +121,9 @@ class State:
     """Steps of the wheel away from the user, less those the other way."""
     wheel_lit: int = 0
     """Which way the wheel was turned just now (``MouseButton``), else 0."""
+
+    def __post_init__(self) -> None:
+        self.note = NoteText(WELCOME if self.guest.agent is not None else WELCOME_WITHOUT_AGENT)
 
     def on_key(self, event: KeyEvent) -> None:
         """Note a key."""

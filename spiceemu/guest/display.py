@@ -58,7 +58,7 @@ class Head:
         return Rect(self.x, self.y, self.width, self.height)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Screenshot(Picture):
     """What a display shows: BGRX pixels, tightly packed, rows from the top, every X byte 0."""
 

@@ -636,6 +636,18 @@ def test_an_agent_that_the_client_does_not_know_is_announced() -> None:
         assert wire.events == [ClientArrived(SEAMLESS)]
 
 
+def test_who_comes_with_positions_is_in_client_mouse_mode() -> None:
+    """A server that is none of ours does not say in which mode its client is."""
+    wire = resuming()
+    for kind, data in GOOD.items():
+        wire.say(kind, 0, base.MigrateData(data))
+    assert wire.session.mouse_mode == MouseMode.SERVER
+    sent(wire)
+    wire.say(INPUTS, 0, inputs.MousePosition(3, 4, 0, 0))
+    assert wire.session.mouse_mode == MouseMode.CLIENT
+    assert not any(isinstance(each, main.MouseMode) for each in sent(wire))
+
+
 def talked_to_agent() -> MainData:
     """The state of a client that talks to an agent."""
     source = connected()

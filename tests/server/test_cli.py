@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import shlex
 import signal
 import socket
 import ssl
@@ -225,6 +226,19 @@ def test_a_signal_closes_every_connection_and_frees_the_port(how: signal.Signals
         with socket.socket() as again:
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             again.bind(address)
+
+
+@posix_only
+def test_ctrl_c_ends_what_a_script_has_started_in_the_background() -> None:
+    script = f"{shlex.join(COMMAND)} serve --port 0 --blank & echo $! >&2; wait $!"
+    shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert shell.stdout is not None
+    assert shell.stderr is not None
+    with shell.stdout, shell.stderr:
+        server = int(shell.stderr.readline())
+        assert shell.stdout.readline().startswith("spice://")
+        os.kill(server, signal.SIGINT)
+        assert shell.wait(TIMEOUT) == 0
 
 
 @posix_only

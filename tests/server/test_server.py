@@ -187,6 +187,19 @@ async def test_the_address_of_a_unix_socket_that_was_given(tmp_path: Path) -> No
         assert (server.port, server.uri) == (None, f"spice+unix://{tmp_path}/guest")
 
 
+async def test_who_waits_in_vain_hears_why_the_last_was_refused() -> None:
+    async with serving(password="right") as server:
+        with pytest.raises(PermissionDenied):
+            await ProbeChannel.linked(server, MAIN, password="wrong")
+        reason = r"within 0\.05 s; the last that tried: link: the ticket does not hold"
+        with pytest.raises(ExpectationFailed, match=reason):
+            await server.wait_client(0.05)
+
+
+async def test_a_screenshot_is_shown_without_its_pixels() -> None:
+    assert repr(SpiceServer().displays[0].screenshot()) == "<Screenshot 1024x768 BGRX>"
+
+
 async def test_it_starts_once() -> None:
     server = SpiceServer()
     starting = asyncio.gather(server.start(), server.start(), return_exceptions=True)
