@@ -141,15 +141,13 @@ class Client:
         try:
             async with asyncio.timeout(timeout):
                 while self.connected and not self.session.shows_something:
-                    self._step.clear()
-                    await self._step.wait()
+                    await self._next_step()
                 if not self.connected:
                     raise ExpectationFailed(f"{self!r}: it left before it was in step")
                 channels = self.session.mark(mark, asyncio.get_running_loop().time())
                 waiting |= {(channel.type, channel.id) for channel in channels}
                 while waiting and waiting <= self.session.channels.keys():
-                    self._step.clear()
-                    await self._step.wait()
+                    await self._next_step()
         except TimeoutError:
             where = f"on {_names(waiting)}" if waiting else "as it has no display channel ready"
             raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s {where}") from None
@@ -157,6 +155,10 @@ class Client:
             del self._awaited[mark]
         if waiting:
             raise ExpectationFailed(f"{self!r}: it left before it was in step on {_names(waiting)}")
+
+    async def _next_step(self) -> None:
+        self._step.clear()
+        await self._step.wait()
 
     # What a test may do to it
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from spiceemu.channels.events import Event, Latency, Synced, Violation
 from spiceemu.protocol import base
@@ -43,6 +43,8 @@ NANOSECONDS = 1_000_000_000
 
 Handler: TypeAlias = "Callable[[Any, Any, float], Iterable[Event] | None]"
 """Takes the channel, the message and the time; gives the events it leads to."""
+
+Pending = TypeVar("Pending")
 
 Handlers: TypeAlias = Mapping[type[Message], Handler]
 """What handles each message that a channel takes."""
@@ -266,11 +268,9 @@ class Channel:
 
     def ping(self, now: float, data: bytes = b"", mark: int | None = None) -> None:
         """Send a PING; the answer gives a Latency event, or Synced if there is a ``mark``."""
-        if len(self._pings) >= MAX_PENDING_PINGS:
-            del self._pings[next(iter(self._pings))]
         number = self._next_ping
         self._next_ping = number % 0xFFFFFFFF + 1
-        self._pings[number] = now, mark
+        _remember(self._pings, number, (now, mark))
         self.send(base.Ping(number, int(now * NANOSECONDS), data))
 
     def mark(self, mark: int, now: float) -> None:
@@ -281,10 +281,8 @@ class Channel:
         if self.level.has(base.Ping.spec.feature_on(self.type)):
             self.ping(now, mark=mark)
         elif self.window is not None and not self.frozen:
-            if len(self._synced_by) >= MAX_PENDING_PINGS:
-                del self._synced_by[next(iter(self._synced_by))]
             self.window.renew()
-            self._synced_by[self.window.generation] = mark
+            _remember(self._synced_by, self.window.generation, mark)
             self._send_set_ack(self.window)
 
     # To another server
@@ -387,6 +385,13 @@ class Channel:
         base.MigrateFlushMark: _on_flush_mark,
         base.MigrateData: _on_migrate_data,
     }
+
+
+def _remember(pending: dict[int, Pending], number: int, what: Pending) -> None:
+    """Note a question that the client will answer; of too many the oldest is forgotten."""
+    if len(pending) >= MAX_PENDING_PINGS:
+        del pending[next(iter(pending))]
+    pending[number] = what
 
 
 Table: TypeAlias = "dict[int, tuple[Callable[[bytes], Message], Handler]]"

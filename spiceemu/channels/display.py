@@ -37,9 +37,8 @@ from spiceemu.guest.drawables import (
 from spiceemu.guest.geometry import Rect
 from spiceemu.protocol import base, display
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
-from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
-from spiceemu.protocol.migrate_data import DisplayData, GlzEncDictRestoreData, SurfacesAtClient
+from spiceemu.protocol.migrate_data import WITH_STATE, DisplayData, GlzEncDictRestoreData, SurfacesAtClient
 from spiceemu.protocol.types import ChannelWait, Head
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class DisplayChannel(Channel):
     """
 
     type = ChannelType.DISPLAY
-    migrate_flags = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
+    migrate_flags = WITH_STATE
 
     def __init__(
         self, linked: Linked, wake: Callable[[], None], *, shown: Display, compression: Compression, now: float

@@ -15,9 +15,8 @@ from spiceemu.channels.events import Event, KeyModifiers, MouseMotion, MousePosi
 from spiceemu.channels.migration import Restored
 from spiceemu.protocol import inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
-from spiceemu.protocol.migrate_data import InputsData
+from spiceemu.protocol.migrate_data import WITH_STATE, InputsData
 
 if TYPE_CHECKING:
     from spiceemu.protocol.link import Linked
@@ -43,7 +42,7 @@ class InputsChannel(Channel):
     """
 
     type = ChannelType.INPUTS
-    migrate_flags = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
+    migrate_flags = WITH_STATE
 
     def __init__(self, linked: Linked, wake: Callable[[], None], *, locks: int) -> None:
         super().__init__(linked, wake)

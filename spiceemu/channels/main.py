@@ -18,9 +18,9 @@ from spiceemu.channels.migration import ClientFollowed, MigrationAnswer, Migrati
 from spiceemu.protocol import base, main
 from spiceemu.protocol.agent_stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
-from spiceemu.protocol.enums import LinkErr, MigrateFlags, MouseMode, NotifySeverity, NotifyVisibility
+from spiceemu.protocol.enums import LinkErr, MouseMode, NotifySeverity, NotifyVisibility
 from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
-from spiceemu.protocol.migrate_data import UNLIMITED, CharDevice, MainData
+from spiceemu.protocol.migrate_data import UNLIMITED, WITH_STATE, CharDevice, MainData
 from spiceemu.protocol.types import ChannelId
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class MainChannel(Channel):
     """
 
     type = ChannelType.MAIN
-    migrate_flags = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
+    migrate_flags = WITH_STATE
 
     def __init__(self, linked: Linked, wake: Callable[[], None], *, intro: Introduction, now: float) -> None:
         super().__init__(linked, wake)

@@ -19,7 +19,7 @@ from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.gate import Breach
 from spiceemu.protocol.message import CLIENT, SERVER, Message
-from spiceemu.protocol.migrate_data import DATA_OF
+from spiceemu.protocol.migrate_data import DATA_OF, WITH_STATE
 
 if TYPE_CHECKING:
     from spiceemu.judge.session import SessionState
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 UNACKNOWLEDGED_WINDOWS = 2
 """A server stops when more than so many windows of messages are not acknowledged."""
-
-
-WITH_STATE = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
-"""What MIGRATE asks for on a channel that has a state; on the others it asks for nothing."""
 
 
 class Owed(NamedTuple):

@@ -28,6 +28,7 @@ from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.compile_build import BUILD_ERRORS, explain
 from spiceemu.protocol.compile_parse import Malformed, TooMany
 from spiceemu.protocol.compiler import functions_of
+from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage
 from spiceemu.protocol.layout import Blob, Count, Packed, Pointer, Record, record, wire
 
@@ -333,6 +334,9 @@ DATA_OF: Final[Mapping[ChannelType, type[ChannelData]]] = {
     ChannelType.WEBDAV: SpicevmcData,
 }
 """What each channel's state is; the other channels have none."""
+
+WITH_STATE: Final = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
+"""What MIGRATE asks for on a channel that has a state; on the others it asks for nothing."""
 
 
 def _check_header(magic: bytes, body: bytes) -> None:

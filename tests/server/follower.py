@@ -83,6 +83,12 @@ class Follower(Probe):
         for key, state in states.items():
             self.there[key].send(base.MigrateData(state.data))
 
+    async def link_seamlessly(self, target: SpiceServer) -> None:
+        """From MIGRATE_BEGIN_SEAMLESS to channels at the target, of which the source knows."""
+        await self.main.take(main.MigrateBeginSeamless)
+        await self.link_there(target, asks=True)
+        self.main.send(main.MigrateConnectedSeamless())
+
     async def follow_semi_seamlessly(self, target: SpiceServer) -> None:
         """From MIGRATE_BEGIN to a session at the target that has begun."""
         await self.main.take(main.MigrateBegin)
@@ -98,9 +104,7 @@ class Follower(Probe):
 
     async def follow_seamlessly(self, target: SpiceServer) -> None:
         """From MIGRATE_BEGIN_SEAMLESS to channels at the target that go on."""
-        await self.main.take(main.MigrateBeginSeamless)
-        await self.link_there(target, asks=True)
-        self.main.send(main.MigrateConnectedSeamless())
+        await self.link_seamlessly(target)
         await self.flush()
         states = await self.states()
         await self.leave()

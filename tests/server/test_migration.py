@@ -183,9 +183,7 @@ async def test_a_client_that_stops_midway_is_dropped(monkeypatch: pytest.MonkeyP
         here = await source.wait_client()
         monkeypatch.setattr(moving, "LEAVE_TIMEOUT", 0.2)
         move = start(source.migrate_to(target))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         if stop == "at one channel":
             await client.main.take(base.Migrate)
             client.main.send(base.MigrateFlushMark())
@@ -291,9 +289,7 @@ async def test_what_was_wrong_on_a_parked_channel_does_not_reach_the_source() ->
 async def test_a_state_that_is_none_ends_its_channel() -> None:
     async with two_servers() as (source, target), Follower.at(source) as client:
         move = start(source.migrate_to(target))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         await client.flush()
         states = await client.states()
         await client.leave()
@@ -494,9 +490,7 @@ async def test_a_cancelled_migration_leaves_the_client_here() -> None:
     async with two_servers() as (source, target), Follower.at(source) as client:
         here = await source.wait_client()
         move = start(source.migrate_to(target))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         await here.expect(MigrationConnected)
         move.cancel()
         # Cancelled where it stood: told to leave already, or not. A client that was told has nothing to stay for.
@@ -563,9 +557,7 @@ async def test_a_target_of_another_kind_has_a_moment(monkeypatch: pytest.MonkeyP
     async with two_servers() as (source, target), Follower.at(source) as client:
         here = await source.wait_client()
         move = start(source.migrate_to(Destination("127.0.0.1", target.port)))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         await here.expect(MigrationConnected(SEAMLESS))
         client.inputs.send(inputs.KeyDown(0x1E))
         await here.expect(KeyDown(0x1E))
@@ -581,9 +573,7 @@ async def test_cancelled_when_the_guest_is_there() -> None:
         source.displays[0].fill((0, 0, 30, 30), "red")
         here = await source.wait_client()
         move = start(source.migrate_to(target))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         await client.flush()
         states = await client.states()
         for _ in range(2):
@@ -628,9 +618,7 @@ async def test_what_cannot_be_delivered_ends_the_migration() -> None:
     async with two_servers() as (source, target), Follower.at(source) as client:
         here = await source.wait_client()
         move = start(source.migrate_to(Destination("127.0.0.1", target.port), deliver=fails))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         await client.flush()
         with pytest.raises(MigrationAborted, match=f"{LOST}: the disk is full$") as caught:
             await result(move)
@@ -660,9 +648,7 @@ async def test_a_guest_that_cannot_go_stays_and_is_nobodys(
             await here.expect(KeyDown(0x1E))
             move = start(source.migrate_to(target))
             if scheme is SEAMLESS:
-                await client.main.take(main.MigrateBeginSeamless)
-                await client.link_there(target, asks=True)
-                client.main.send(main.MigrateConnectedSeamless())
+                await client.link_seamlessly(target)
                 await client.flush()
             else:
                 follow = asyncio.ensure_future(FOLLOW[scheme](client, target))
@@ -714,9 +700,7 @@ async def test_a_client_that_loses_its_channels_one_by_one_is_lost() -> None:
     """Those without a state are the last: what is missing of the others is not there because they are gone."""
     async with two_servers() as (source, target), Follower.at(source) as client:
         move = start(source.migrate_to(target))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         here = source.clients[0]
         for kind in (DISPLAY, INPUTS, MAIN):
             await client.channels[kind, 0].take(base.Migrate)
@@ -811,9 +795,7 @@ async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
     async with two_servers() as (source, target), Follower.at(source) as client:
         assert snapshot.load(source.snapshot())["sessions"] == {}  # what they have now is old when they come
         move = start(source.migrate_to(target))
-        await client.main.take(main.MigrateBeginSeamless)
-        await client.link_there(target, asks=True)
-        client.main.send(main.MigrateConnectedSeamless())
+        await client.link_seamlessly(target)
         await client.main.take(base.Migrate)
         whole = snapshot.load(source.snapshot())
         ((name, session),) = whole["sessions"].items()
