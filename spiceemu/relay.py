@@ -336,6 +336,7 @@ class _End:
         self.name = name
         self._reader = reader
         self._writer = writer
+        self._socket = writer.get_extra_info("socket")
         writer.transport.set_write_buffer_limits(high=READ_SIZE)
 
     @classmethod
@@ -404,15 +405,15 @@ class _End:
 
     async def finish(self) -> None:
         """Close after what is written has gone out, or ``HALF_CLOSED_TIMEOUT`` has passed."""
-        self._writer.close()
+        if not self._writer.is_closing():  # asyncio's TLS transport of 3.11.2 cannot be aborted once it is closed twice
+            self._writer.close()
         with suppress(OSError):  # a time that is up is one
             async with asyncio.timeout(HALF_CLOSED_TIMEOUT):
                 await self._writer.wait_closed()
 
     def drop(self, *, broken: bool) -> None:
         """Close at once if it is open still; with ``broken`` so that the other end sees it break off as well."""
-        transport = self._writer.transport
-        if broken and (made := transport.get_extra_info("socket")) is not None and made.fileno() >= 0:
+        if broken and self._socket is not None and self._socket.fileno() >= 0:
             with suppress(OSError):  # not every kind of socket can do that
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        transport.abort()
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._writer.transport.abort()

@@ -246,6 +246,15 @@ def test_one_python_of_each_version_is_listed(machine: Machine) -> None:
     assert machine.run(PYTHON_SH, "--list").stdout.splitlines() == [default, newest, eleven]
 
 
+@posix_only
+def test_another_python_of_the_default_ones_minor_version_is_listed(machine: Machine) -> None:
+    """Debian's 3.11.2 and a later 3.11 differ in what matters: its TLS transports, for one."""
+    default = machine.add_python("python3", "3.11.2")
+    machine.add_python("python3.11", "3.11.2")
+    later = machine.add_python("../pyenv/versions/3.11.7/bin/python3", "3.11.7")
+    assert machine.run(PYTHON_SH, "--list").stdout.splitlines() == [default, later]
+
+
 def with_debian(machine: Machine, *installed: str, apt: str = "echo apt-get $*") -> None:
     """Give a machine Debian's programs, with these packages installed."""
     machine.add("dpkg-query", f"for name in {' '.join(installed)}; do echo installed $name; done")

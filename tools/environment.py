@@ -35,8 +35,8 @@ def outside_environment() -> dict[str, str]:
 
 
 def version_of(interpreter: str) -> str:
-    """The minor version of a Python, such as ``3.12``."""
-    return _output([interpreter, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
+    """The version of a Python, such as ``3.12.1``."""
+    return _output([interpreter, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
 
 
 def requirements(project: dict[str, Any], extras: Sequence[str], groups: Sequence[str]) -> list[str]:
@@ -128,7 +128,7 @@ class Environment:
         return tried.returncode == 0
 
     def _install_venv_module(self) -> None:
-        version = version_of(self.interpreter)
+        version = version_of(self.interpreter).rpartition(".")[0]  # Debian has one of each minor version
         package = f"python{version}-venv"
         if not debian.is_debian():
             raise SetUpError(f"{self.interpreter} lacks its modules venv and ensurepip, which set-up needs")

@@ -3,7 +3,8 @@
 #
 #   sh tools/python.sh FILE ARGUMENT...   run FILE with the default one: $PYTHON if given, else python3 if it is new
 #                                         enough, else the newest found
-#   sh tools/python.sh --list             their paths, one for each minor version, the default one first
+#   sh tools/python.sh --list             their paths, the default one first, then the newest other one of each minor
+#                                         version: beside Debian's 3.11.2 a 3.11.7 is another one
 #
 # A shell script, since a Python that is too old could not even read one of ours.
 set -eu
@@ -52,7 +53,8 @@ fi
 
 case "${1:?what to run is missing}" in
 --list)
-    { echo "$default"; others | newest_first; } | awk '!seen[$1]++' | cut -d ' ' -f 3-
+    version=$(echo "$default" | cut -d ' ' -f -2)
+    { echo "$default"; others | awk -v default="$version" '$1 " " $2 != default' | newest_first; } | cut -d ' ' -f 3-
     ;;
 *)
     exec "$(echo "$default" | cut -d ' ' -f 3-)" "$@"

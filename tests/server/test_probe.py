@@ -450,7 +450,11 @@ class Sleepy(LevelServer):
     """Answers no link to a display."""
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readexactly(36)
+        try:
+            head = await reader.readexactly(36)
+        except asyncio.IncompleteReadError:  # a question that is shorter than a link; Python 3.11.2 would leave it open
+            writer.close()
+            return
         if head[20] == ChannelType.DISPLAY or head[:4] != MAGIC:
             with contextlib.suppress(ConnectionError):
                 await reader.read()
