@@ -16,7 +16,7 @@ from time import perf_counter
 
 from benchmarks.report import Row
 from spiceemu.codecs import lz
-from spiceemu.codecs.pictures import Picture, to_png, to_ppm
+from spiceemu.drawing.pictures import Picture, to_png, to_ppm
 
 WIDTH, HEIGHT = 1920, 1080
 REPEATS = 7

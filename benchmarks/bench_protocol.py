@@ -15,14 +15,14 @@ import construct
 from construct import Int8ul, Int16ul, Int32sl, Int32ul, Int64ul
 
 from benchmarks.report import Row
-from spiceemu.protocol import display, draw, inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, messages_of
 from spiceemu.protocol.enums import ImageType
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.layout import build_fields, to_fields
-from spiceemu.protocol.message import reader_of
-from spiceemu.protocol.types import BinaryData, DisplayBase, Image, ImageDescriptor, Rect
+from spiceemu.protocol.layout.fields import build_fields, to_fields
+from spiceemu.protocol.messages import display, draw, inputs
+from spiceemu.protocol.messages.catalogue import CLIENT, messages_of
+from spiceemu.protocol.messages.message import reader_of
+from spiceemu.protocol.messages.types import BinaryData, DisplayBase, Image, ImageDescriptor, Rect
 
 ROUNDS = 60
 HEADS = 300  # built in a round: enough that the first ones, built with cold caches, count for little

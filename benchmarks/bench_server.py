@@ -19,12 +19,12 @@ from typing import Any, Self
 from benchmarks.client import HOST, SKIPPED
 from benchmarks.report import Row
 from spiceemu import SpiceServer
-from spiceemu.protocol import draw
 from spiceemu.protocol.capabilities import ChannelType, CommonCap
 from spiceemu.protocol.framing import MINI_HEADER
-from spiceemu.protocol.link import U32
-from spiceemu.protocol.message import SERVER
-from spiceemu.protocol.ticket import encrypt_ticket, process_key
+from spiceemu.protocol.link.server import U32
+from spiceemu.protocol.link.ticket import encrypt_ticket, process_key
+from spiceemu.protocol.messages import draw
+from spiceemu.protocol.messages.message import SERVER
 
 PASSWORD = "s3cret"
 LINK_ROUNDS = 60

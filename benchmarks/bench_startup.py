@@ -14,8 +14,8 @@ from statistics import median
 
 from benchmarks.report import Row
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.link import HEADER, MAGIC
-from spiceemu.protocol.link_client import CLIENT_COMMON_CAPABILITIES, build_link_message
+from spiceemu.protocol.link.client import CLIENT_COMMON_CAPABILITIES, build_link_message
+from spiceemu.protocol.link.server import HEADER, MAGIC
 
 RUNS = 21
 HOST = "127.0.0.1"
@@ -23,7 +23,9 @@ RETRY = 0.0005  # seconds between two tries to connect
 
 EMPTY = "pass"
 SERVE = "from spiceemu.cli import main; main()"  # what the installed script does
-COMPILE = "import spiceemu.cli.command, spiceemu.cli.serving, spiceemu.demo"  # a first run writes byte code files
+COMPILE = (
+    "import spiceemu.cli.command, spiceemu.cli.serving, spiceemu.desktop.demo"  # a first run writes byte code files
+)
 LINK = build_link_message(ChannelType.MAIN, 0, 0, CLIENT_COMMON_CAPABILITIES, ())
 
 

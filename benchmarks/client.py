@@ -18,12 +18,12 @@ from contextlib import ExitStack, contextmanager
 from struct import Struct
 from time import perf_counter
 
-from spiceemu.protocol import base, display
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.framing import MINI_HEADER
-from spiceemu.protocol.link import HEADER
-from spiceemu.protocol.link_client import CLIENT_COMMON_CAPABILITIES, build_link_message
-from spiceemu.protocol.message import CLIENT, SERVER, Message
+from spiceemu.protocol.link.client import CLIENT_COMMON_CAPABILITIES, build_link_message
+from spiceemu.protocol.link.server import HEADER
+from spiceemu.protocol.messages import base, display
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 
 HOST = "127.0.0.1"
 LARGE = 1 << 20  # bytes of a message that is a frame

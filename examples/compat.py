@@ -7,8 +7,8 @@ import asyncio
 import sys
 
 from spiceemu import SpiceServer
-from spiceemu.protocol.display import MonitorsConfig
-from spiceemu.protocol.errors import NotCompatible
+from spiceemu.errors import NotCompatible
+from spiceemu.protocol.messages.display import MonitorsConfig
 
 
 async def main(level: str) -> None:

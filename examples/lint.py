@@ -10,8 +10,8 @@ from spiceemu import SpiceServer
 from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol.level import level_of
-from spiceemu.relay import Relay, RelayedConnection, RelayObserver, parse_target
+from spiceemu.protocol.levels.level import level_of
+from spiceemu.recordings.relay import Relay, RelayedConnection, RelayObserver, parse_target
 
 
 class Judging(RelayObserver):

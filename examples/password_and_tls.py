@@ -8,7 +8,7 @@ import asyncio
 import tempfile
 
 from spiceemu import SpiceServer
-from spiceemu.tls import server_context, throwaway_certificate
+from spiceemu.serving.tls import server_context, throwaway_certificate
 
 
 async def main() -> None:

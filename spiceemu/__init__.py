@@ -9,66 +9,46 @@
         client = await server.wait_client()
         await client.expect(KeyDown(0x1e))
 
-Names are loaded when they are first used, so that ``spiceemu serve`` listens before it has loaded what comes later.
+All that a test or an example needs is imported from here. Names are loaded when they are first used, so that
+``spiceemu serve`` listens before it has loaded what comes later; ``__init__.pyi`` says the same to type checkers.
 """
 
 from __future__ import annotations
 
 from spiceemu._version import __version__
 
-TYPE_CHECKING = False  # not from ``typing``: importing it would delay the moment the server listens
-if TYPE_CHECKING:
-    from typing import Any
-
-    from spiceemu.channels.events import (
-        AgentMessage as AgentMessage,
-        AgentStarted as AgentStarted,
-        ChannelClosed as ChannelClosed,
-        ChannelOpened as ChannelOpened,
-        ChannelsAttached as ChannelsAttached,
-        ClientArrived as ClientArrived,
-        ClipboardText as ClipboardText,
-        Disconnected as Disconnected,
-        DisplayReady as DisplayReady,
-        Event as Event,
-        KeyDown as KeyDown,
-        KeyModifiers as KeyModifiers,
-        KeyUp as KeyUp,
-        Latency as Latency,
-        MigrationBegan as MigrationBegan,
-        MigrationConnected as MigrationConnected,
-        MigrationFailed as MigrationFailed,
-        MonitorsRequested as MonitorsRequested,
-        MouseModeRequested as MouseModeRequested,
-        MouseMotion as MouseMotion,
-        MousePosition as MousePosition,
-        MousePress as MousePress,
-        MouseRelease as MouseRelease,
-        PreferredCompression as PreferredCompression,
-        PreferredVideoCodecs as PreferredVideoCodecs,
-        RequestRefused as RequestRefused,
-        Violation as Violation,
-    )
-    from spiceemu.client import Client as Client
-    from spiceemu.guest.display import Display as Display
-    from spiceemu.guest.machine import Guest as Guest
-    from spiceemu.migration import Destination as Destination
-    from spiceemu.protocol.compat import (
-        FEATURES_MASK_V04 as FEATURES_MASK_V04,
-        FEATURES_MASK_V06 as FEATURES_MASK_V06,
-        FEATURES_MASK_V08 as FEATURES_MASK_V08,
-        CompatVersion as CompatVersion,
-        Feature as Feature,
-    )
-    from spiceemu.protocol.level import (
-        MigrationScheme as MigrationScheme,
-        get_current_compat_version as get_current_compat_version,
-        get_supported_features as get_supported_features,
-    )
-    from spiceemu.server import SpiceServer as SpiceServer
-
 _HOMES = {
-    "spiceemu.channels.events": (
+    "spiceemu.client": ("Client",),
+    "spiceemu.drawing.pictures": ("Picture",),
+    "spiceemu.errors": (
+        "AddressUnavailable",
+        "BadConnectionId",
+        "ChannelNotAvailable",
+        "ExpectationFailed",
+        "IllegalMessage",
+        "InvalidData",
+        "InvalidMagic",
+        "InvalidValue",
+        "LimitExceeded",
+        "LinkError",
+        "LocalError",
+        "MalformedImage",
+        "MalformedMessage",
+        "MalformedRecording",
+        "MalformedSnapshot",
+        "MigrationAborted",
+        "MissingExtra",
+        "NeedSecured",
+        "NeedUnsecured",
+        "NotCompatible",
+        "PermissionDenied",
+        "RemoteError",
+        "SpiceError",
+        "UnknownMessage",
+        "VersionMismatch",
+        "WrongState",
+    ),
+    "spiceemu.events": (
         "AgentMessage",
         "AgentStarted",
         "ChannelClosed",
@@ -97,19 +77,39 @@ _HOMES = {
         "RequestRefused",
         "Violation",
     ),
-    "spiceemu.client": ("Client",),
-    "spiceemu.guest.display": ("Display",),
+    "spiceemu.guest.cursor": ("CursorShape",),
+    "spiceemu.guest.display": (
+        "Display",
+        "Head",
+        "Screenshot",
+    ),
     "spiceemu.guest.machine": ("Guest",),
-    "spiceemu.migration": ("Destination",),
-    "spiceemu.protocol.compat": (
+    "spiceemu.judge.stream": ("StreamJudge",),
+    "spiceemu.probing.probe": ("probe",),
+    "spiceemu.protocol.capabilities": ("ChannelType",),
+    "spiceemu.protocol.enums": ("MouseMode",),
+    "spiceemu.protocol.levels.compat": (
+        "CompatVersion",
         "FEATURES_MASK_V04",
         "FEATURES_MASK_V06",
         "FEATURES_MASK_V08",
-        "CompatVersion",
         "Feature",
     ),
-    "spiceemu.protocol.level": ("MigrationScheme", "get_current_compat_version", "get_supported_features"),
+    "spiceemu.protocol.levels.level": (
+        "MigrationScheme",
+        "get_current_compat_version",
+        "get_supported_features",
+    ),
+    "spiceemu.recordings.recorder": ("Recorder",),
+    "spiceemu.recordings.recording": ("RecordingReader",),
+    "spiceemu.recordings.relay": (
+        "Relay",
+        "RelayObserver",
+        "Target",
+    ),
     "spiceemu.server": ("SpiceServer",),
+    "spiceemu.serving.moving": ("Moved",),
+    "spiceemu.sessions.migration": ("Destination",),
 }
 """Where each name is."""
 
@@ -118,7 +118,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_HOME_OF]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -126,3 +126,7 @@ def __getattr__(name: str) -> Any:
 
     value = globals()[name] = getattr(import_module(home), name)
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

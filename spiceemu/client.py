@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
-from spiceemu.channels.events import ChannelClosed, ClientArrived, Disconnected, DisplayReady, Event, Synced
+from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
+from spiceemu.events import ChannelClosed, ClientArrived, Disconnected, DisplayReady, Event, Synced
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
-from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
 
 if TYPE_CHECKING:
-    from spiceemu.event_log import EventLog
-    from spiceemu.protocol.message import Message
-    from spiceemu.session import Session
+    from spiceemu.protocol.messages.message import Message
+    from spiceemu.sessions.event_log import EventLog
+    from spiceemu.sessions.session import Session
 
 NEAR_MISSES = 10
 """Events that a failed expectation shows."""
@@ -52,7 +52,7 @@ class Client:
 
     @property
     def events(self) -> deque[Event]:
-        """Everything it did so far, oldest first, within the limits of :mod:`spiceemu.event_log`."""
+        """Everything it did so far, oldest first, within the limits of :mod:`spiceemu.sessions.event_log`."""
         return self.log.events
 
     @property

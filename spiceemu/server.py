@@ -15,16 +15,17 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from spiceemu import listeners
-from spiceemu.connection import FAREWELL_TIMEOUT, Connection
-from spiceemu.event_log import MAX_EVENTS
-from spiceemu.policy import ServerPolicy
+from spiceemu.errors import ExpectationFailed, WrongState
+from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import ExpectationFailed, WrongState
-from spiceemu.protocol.level import CURRENT, Level, changed, level_of
-from spiceemu.protocol.ticket import Password
-from spiceemu.roster import Roster
-from spiceemu.server_options import DEFAULT_SIZE, MAX_DISPLAYS, MAX_TITLE, check_guest, check_habits, check_ports
+from spiceemu.protocol.levels.level import CURRENT, Level, changed, level_of
+from spiceemu.protocol.link.ticket import Password
+from spiceemu.serving import listeners
+from spiceemu.serving.connection import FAREWELL_TIMEOUT, Connection
+from spiceemu.serving.options import check_guest, check_habits, check_ports
+from spiceemu.serving.policy import ServerPolicy
+from spiceemu.serving.roster import Roster
+from spiceemu.sessions.event_log import MAX_EVENTS
 
 if TYPE_CHECKING:
     import socket
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
     from spiceemu.client import Client
     from spiceemu.guest.display import Display
     from spiceemu.guest.machine import Guest
-    from spiceemu.member import Member, Place
-    from spiceemu.migration import Destination
-    from spiceemu.moving import Deliver, Move, Moved
-    from spiceemu.protocol.compat import Feature
-    from spiceemu.protocol.link import Linked, LinkPolicy
+    from spiceemu.protocol.levels.compat import Feature
+    from spiceemu.protocol.link.server import Linked, LinkPolicy
+    from spiceemu.serving.member import Member, Place
+    from spiceemu.serving.moving import Deliver, Move, Moved
+    from spiceemu.sessions.migration import Destination
 
 TICK = 0.5
 """Seconds between looks at the channels' deadlines."""
@@ -57,7 +58,7 @@ class SpiceServer:
     :param host: address to listen on.
     :param port: port for plain connections, 0 for any free one, None for none.
     :param tls_port: port for TLS connections, 0 for any free one, None for none; needs ``tls``.
-    :param tls: the TLS context; see :func:`spiceemu.tls.server_context`.
+    :param tls: the TLS context; see :func:`spiceemu.serving.tls.server_context`.
     :param tls_subject: the subject of its certificate, such as ``CN=localhost``, told to clients that are moved here.
     :param unix_path: path of a unix socket to listen on as well.
     :param sockets: plain sockets that listen already, instead of ``host`` and ``port``.
@@ -73,10 +74,10 @@ class SpiceServer:
     :param agent: whether the guest has an agent.
     :param sound: whether the guest has sound: a playback and a record channel.
     :param compat: what to behave like: a version such as ``0.8`` or a release such as ``0.8.3``, by default the newest
-        release; see :mod:`spiceemu.protocol.compat`.
+        release; see :mod:`spiceemu.protocol.levels.compat`.
     :param features: changes to the features of that level, such as ``+SURFACES,-MULTIMONITOR``.
     :param strict: whether a client's message that the level does not know ends its connection; else the client's
-        :class:`~spiceemu.channels.events.Violation` is all that comes of it.
+        :class:`~spiceemu.events.Violation` is all that comes of it.
     :param max_events: how many events of each client are kept, the newest; 0 where nobody looks at them.
     :raises InvalidValue: for options that contradict each other.
     """
@@ -356,7 +357,7 @@ class SpiceServer:
         :raises WrongState: a migration is under way here or at the target, or no guest is here yet.
         :raises MigrationAborted: the guest could not go over when clients were told to leave already; it stays.
         """
-        from spiceemu.moving import Move
+        from spiceemu.serving.moving import Move
 
         return await Move(self, target, cert_subject, deliver).run(retreat=retreat)
 
@@ -365,7 +366,7 @@ class SpiceServer:
 
         :raises InvalidValue: the guest is too large for one.
         """
-        from spiceemu.snapshot import dump
+        from spiceemu.sessions.snapshot import dump
 
         return dump(self.state())
 
@@ -385,14 +386,14 @@ class SpiceServer:
         :raises InvalidValue: there is no such guest, or the options do not fit it.
         """
         from spiceemu.protocol.plain import Plain
-        from spiceemu.snapshot import load
+        from spiceemu.sessions.snapshot import load
 
         state = Plain(load(snapshot))
         guest = state.field("guest")
         displays = guest.field("displays").elements(MAX_DISPLAYS, least=1)
         found = {
             "displays": [DEFAULT_SIZE] * len(displays),
-            "title": guest.field("name").text(MAX_TITLE),
+            "title": guest.field("name").text(MAX_NAME),
             "agent": guest.field("agent").value is not None,
         }
         made = cls(**{**found, **options})
@@ -409,7 +410,7 @@ class SpiceServer:
         :raises MalformedSnapshot: it is none.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.snapshot import load
+        from spiceemu.sessions.snapshot import load
 
         self.take_over(load(snapshot))
 
@@ -418,9 +419,9 @@ class SpiceServer:
 
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.carried import read_sessions
         from spiceemu.guest.state import give
         from spiceemu.protocol.plain import Plain
+        from spiceemu.sessions.carried import read_sessions
 
         guest, sessions = Plain(state).fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions)}
@@ -478,8 +479,8 @@ class SpiceServer:
     def _begin(self, session_id: int, now: float) -> Member:
         """Begin a session; one that has an id already comes from another server."""
         # Here, because the first link is answered while these are not needed yet.
-        from spiceemu.migration import Arrival
-        from spiceemu.session import Session
+        from spiceemu.sessions.migration import Arrival
+        from spiceemu.sessions.session import Session
 
         arrival = None
         if session_id or self.awaits_guest:

@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from spiceemu.protocol.catalogue import CLIENT, SERVER, messages_of
-from spiceemu.protocol.compat import CHANNELS, FEATURES
+from spiceemu.protocol.levels.compat import CHANNELS, FEATURES
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, messages_of
 
 
 @pytest.fixture

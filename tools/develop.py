@@ -2,8 +2,8 @@
 
     sh tools/python.sh tools/develop.py run|test|peers|lint|fuzz|bench [ARGUMENT...]
 
-``.venv`` has the package and its run-time needs only, ``.venvs/X.Y.Z`` those of development for each Python. In both, the
-package is the installed wheel.
+``.venv`` has the package and its run-time needs only, ``.venvs/X.Y.Z`` those of development for each Python. In both,
+the package is the installed wheel.
 """
 
 from __future__ import annotations

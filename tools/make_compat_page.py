@@ -15,8 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spiceemu.likeness import client_words, show_words
-from spiceemu.protocol.base import SetAck
+from spiceemu.probing.likeness import client_words, show_words
 from spiceemu.protocol.capabilities import (
     CHANNEL_CAPABILITIES,
     ChannelType,
@@ -25,19 +24,20 @@ from spiceemu.protocol.capabilities import (
     PlaybackCap,
     has_capability,
 )
-from spiceemu.protocol.catalogue import CLIENT, SERVER, messages_of
-from spiceemu.protocol.compat import CHANNELS, EXTRAPOLATED, FEATURES, RELEASES, Feature
 from spiceemu.protocol.enums import AudioDataMode, ImageType, VideoCodecType
-from spiceemu.protocol.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES, WITH_WINDOW
-from spiceemu.protocol.level import CELT, LEVELS, Level, MigrationScheme
-from spiceemu.protocol.message import ALL_CHANNELS
+from spiceemu.protocol.levels.compat import CHANNELS, EXTRAPOLATED, FEATURES, RELEASES, Feature
+from spiceemu.protocol.levels.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES, WITH_WINDOW
+from spiceemu.protocol.levels.level import CELT, LEVELS, Level, MigrationScheme
+from spiceemu.protocol.messages.base import SetAck
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, messages_of
+from spiceemu.protocol.messages.message import ALL_CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from enum import IntEnum
 
-    from spiceemu.protocol.gate import Need
-    from spiceemu.protocol.message import Message
+    from spiceemu.protocol.levels.gate import Need
+    from spiceemu.protocol.messages.message import Message
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGE = CHECKOUT / "docs" / "compat.md"

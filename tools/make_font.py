@@ -5,12 +5,12 @@
 
     apt-get download xfonts-base && dpkg-deb -x xfonts-base_*.deb unpacked
     fonts=unpacked/usr/share/fonts/X11/misc
-    tools/make_font.py $fonts/9x15.pcf.gz spiceemu/guest/fonts/small.font
-    tools/make_font.py $fonts/10x20.pcf.gz spiceemu/guest/fonts/large.font
+    tools/make_font.py $fonts/9x15.pcf.gz spiceemu/drawing/fonts/small.font
+    tools/make_font.py $fonts/10x20.pcf.gz spiceemu/drawing/fonts/large.font
 
 The input is a fixed-width font in the Portable Compiled Format (``.pcf``, also gzipped) whose encoding is Unicode. The
-output is the text format that ``spiceemu/guest/fonts/README.md`` describes. Only the characters of ``WANTED`` are kept.
-The same input always gives the same output.
+output is the text format that ``spiceemu/drawing/fonts/README.md`` describes. Only the characters of ``WANTED`` are
+kept. The same input always gives the same output.
 """
 
 from __future__ import annotations

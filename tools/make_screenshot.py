@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from spiceemu import KeyDown, SpiceServer
-from spiceemu.demo import run_demo
+from spiceemu.desktop.demo import run_demo
 
 SCREEN = "1076x836x24"
 WINDOW = "1034x823+0+0"  # what remote-viewer makes of a desktop of 1024x768

@@ -15,17 +15,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from spiceemu.channels.events import Event, Latency, Synced, Violation
-from spiceemu.protocol import base
+from spiceemu.errors import IllegalMessage, NotCompatible, RemoteError, UnknownMessage
+from spiceemu.events import Event, Latency, Synced, Violation
 from spiceemu.protocol.capabilities import ChannelType, from_words
-from spiceemu.protocol.errors import IllegalMessage, NotCompatible, RemoteError, UnknownMessage
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.gate import Gate
-from spiceemu.protocol.message import CLIENT, SERVER, Message, messages_of, reader_of
+from spiceemu.protocol.levels.gate import Gate
+from spiceemu.protocol.messages import base
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message, messages_of, reader_of
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.level import Level
-    from spiceemu.protocol.link import Linked
+    from spiceemu.protocol.levels.level import Level
+    from spiceemu.protocol.link.server import Linked
 
 ACK_WINDOW = 20
 """Messages a client takes before it acknowledges them (spice-server red-channel-client.cpp)."""

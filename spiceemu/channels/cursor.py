@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from spiceemu.channels.channel import Channel
 from spiceemu.guest.cursor import CursorChange, CursorMoved, CursorShape, CursorShapeChanged, GuestCursor
-from spiceemu.protocol import cursor
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags, MouseMode
-from spiceemu.protocol.types import CursorHeader, Point16
+from spiceemu.protocol.messages import cursor
+from spiceemu.protocol.messages.types import CursorHeader, Point16
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.link import Linked
-    from spiceemu.protocol.message import Message
+    from spiceemu.protocol.link.server import Linked
+    from spiceemu.protocol.messages.message import Message
 
 CACHE_SIZE = 256
 """Cursors a client keeps (spice-server cursor-channel.cpp, CLIENT_CURSOR_CACHE_SIZE)."""

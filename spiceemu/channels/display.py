@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.encoding import Compression, DrawEncoder
-from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
 from spiceemu.channels.migration import Restored
 from spiceemu.channels.pixmap_cache import ENTRY, PixmapCache
 from spiceemu.channels.view import PRIMARY, View
-from spiceemu.guest.drawables import (
+from spiceemu.drawing.geometry import Rect
+from spiceemu.drawing.operations import (
     Blit,
     CopySurface,
     Drawable,
@@ -34,16 +34,16 @@ from spiceemu.guest.drawables import (
     SurfaceDestroyed,
     Text,
 )
-from spiceemu.guest.geometry import Rect
-from spiceemu.protocol import base, display
+from spiceemu.errors import IllegalMessage, LimitExceeded
+from spiceemu.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
-from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
-from spiceemu.protocol.migrate_data import WITH_STATE, DisplayData, GlzEncDictRestoreData, SurfacesAtClient
-from spiceemu.protocol.types import ChannelWait, Head
+from spiceemu.protocol.messages import base, display
+from spiceemu.protocol.messages.migrate_data import WITH_STATE, DisplayData, GlzEncDictRestoreData, SurfacesAtClient
+from spiceemu.protocol.messages.types import ChannelWait, Head
 
 if TYPE_CHECKING:
     from spiceemu.guest.display import Display, Head as GuestHead
-    from spiceemu.protocol.link import Linked
+    from spiceemu.protocol.link.server import Linked
 
 INIT_TIMEOUT = 30.0
 """Seconds a client may take to its INIT (spice-server dcc.cpp, DISPLAY_CLIENT_TIMEOUT)."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from spiceemu.channels.view import PRIMARY
 from spiceemu.codecs import lz
-from spiceemu.guest.drawables import Blit, Copy, CopySurface, Fill, SurfaceCreated, SurfaceDestroyed, Text
-from spiceemu.protocol import display, draw
+from spiceemu.drawing.operations import Blit, Copy, CopySurface, Fill, SurfaceCreated, SurfaceDestroyed, Text
 from spiceemu.protocol.enums import (
     BitmapFlags,
     BitmapFmt,
@@ -19,7 +18,8 @@ from spiceemu.protocol.enums import (
     SurfaceFlags,
     SurfaceFmt,
 )
-from spiceemu.protocol.types import (
+from spiceemu.protocol.messages import display, draw
+from spiceemu.protocol.messages.types import (
     BinaryData,
     BitmapData,
     Brush,
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spiceemu.channels.pixmap_cache import PixmapCache
-    from spiceemu.guest import geometry
-    from spiceemu.protocol.message import Message
+    from spiceemu.drawing import geometry
+    from spiceemu.protocol.messages.message import Message
 
 BYTES_PER_PIXEL = 4
 BITS_PER_PIXEL = 32

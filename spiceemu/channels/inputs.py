@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from spiceemu.channels.channel import Channel, Handlers
-from spiceemu.channels.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
 from spiceemu.channels.migration import Restored
-from spiceemu.protocol import inputs
+from spiceemu.errors import LimitExceeded, MalformedMessage
+from spiceemu.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
-from spiceemu.protocol.migrate_data import WITH_STATE, InputsData
+from spiceemu.protocol.messages import inputs
+from spiceemu.protocol.messages.migrate_data import WITH_STATE, InputsData
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.link import Linked
+    from spiceemu.protocol.link.server import Linked
 
 MOTION_ACK_BUNCH = 4
 """Motions and positions that one MOUSE_MOTION_ACK stands for."""

@@ -3,7 +3,7 @@
 Order at the start, as spice-server's (main-channel-client.cpp): INIT, NAME and UUID if the client takes them, three
 PINGs as a bandwidth test; CHANNELS_LIST once the client has asked with ATTACH_CHANNELS.
 
-The agent's messages travel in pieces, each costing its sender a token: see :mod:`spiceemu.protocol.agent_stream`.
+The agent's messages travel in pieces, each costing its sender a token: see :mod:`spiceemu.protocol.agent.stream`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spiceemu.channels.channel import NANOSECONDS, Channel, Handlers
-from spiceemu.channels.events import AgentStarted, ChannelsAttached, Event, MouseModeRequested
 from spiceemu.channels.migration import ClientFollowed, MigrationAnswer, MigrationAnswered, Restored, SeamlessAsked
-from spiceemu.protocol import base, main
-from spiceemu.protocol.agent_stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
+from spiceemu.errors import LimitExceeded, MalformedMessage
+from spiceemu.events import AgentStarted, ChannelsAttached, Event, MouseModeRequested
+from spiceemu.protocol.agent.stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import LinkErr, MouseMode, NotifySeverity, NotifyVisibility
-from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
-from spiceemu.protocol.migrate_data import UNLIMITED, WITH_STATE, CharDevice, MainData
-from spiceemu.protocol.types import ChannelId
+from spiceemu.protocol.messages import base, main
+from spiceemu.protocol.messages.migrate_data import UNLIMITED, WITH_STATE, CharDevice, MainData
+from spiceemu.protocol.messages.types import ChannelId
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.agent_message import AgentMessage, ClipboardLayout
-    from spiceemu.protocol.link import Linked
+    from spiceemu.protocol.agent.message import AgentMessage, ClipboardLayout
+    from spiceemu.protocol.link.server import Linked
 
 NET_TEST_PADDING = (0, 0, 256_000)
 """Bytes of padding in the PINGs of the bandwidth test (spice-server, NET_TEST_BYTES)."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from spiceemu.channels.events import Event
+from spiceemu.errors import LimitExceeded
+from spiceemu.events import Event
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spiceemu.channels.channel import Channel
-    from spiceemu.protocol.errors import RemoteError
-    from spiceemu.protocol.link import Linked
+    from spiceemu.errors import RemoteError
+    from spiceemu.protocol.link.server import Linked
 
 MAX_PARKED = 1 << 16
 """Most bytes that a client may send on a channel that has not begun yet; clients send one message."""

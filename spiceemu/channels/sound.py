@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from spiceemu.channels.channel import Channel, Handlers
-from spiceemu.protocol import playback, record
 from spiceemu.protocol.capabilities import ChannelType, PlaybackCap
 from spiceemu.protocol.enums import AudioDataMode
+from spiceemu.protocol.messages import playback, record
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.link import Linked
-    from spiceemu.protocol.message import Message
+    from spiceemu.protocol.link.server import Linked
+    from spiceemu.protocol.messages.message import Message
 
 
 class PlaybackChannel(Channel):

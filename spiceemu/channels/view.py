@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from spiceemu.guest.drawables import (
+from spiceemu.drawing.geometry import Rect
+from spiceemu.drawing.operations import (
     Blit,
     Copy,
     CopySurface,
@@ -21,14 +22,13 @@ from spiceemu.guest.drawables import (
     SurfaceDestroyed,
     Text,
 )
-from spiceemu.guest.geometry import Rect
-from spiceemu.protocol.compat import Feature
+from spiceemu.protocol.levels.compat import Feature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from spiceemu.guest.display import Display, Head
-    from spiceemu.protocol.level import Level
+    from spiceemu.protocol.levels.level import Level
 
 PRIMARY = 0
 

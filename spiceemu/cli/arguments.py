@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, NoReturn
 
 from spiceemu.cli.exits import EXIT_USAGE, stop
-from spiceemu.listeners import check_port
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.errors import InvalidValue
+from spiceemu.serving.listeners import check_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

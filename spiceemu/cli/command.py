@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import TYPE_CHECKING
 
-from spiceemu import listeners
 from spiceemu._version import __version__
 from spiceemu.cli.exits import (
     EXIT_ADDRESS,
@@ -18,13 +18,14 @@ from spiceemu.cli.exits import (
     tell,
 )
 from spiceemu.cli.options import describe, read_options
+from spiceemu.serving import listeners
 
-TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from typing import Any
 
     from spiceemu.cli.options import Options
+    from spiceemu.cli.startup import Startup
 
 HELP = """\
 usage: spiceemu COMMAND [OPTION...]
@@ -60,13 +61,13 @@ Exit codes
 """
 
 
-def execute(arguments: Sequence[str] | None) -> None:
+def execute(arguments: Sequence[str] | None, startup: Startup) -> None:
     """Do what the command line says; see :func:`spiceemu.cli.main`."""
     with explained:
-        _execute(*((sys.argv[1:] if arguments is None else arguments) or ("--help",)))
+        _execute(startup, *((sys.argv[1:] if arguments is None else arguments) or ("--help",)))
 
 
-def _execute(command: str, *rest: str) -> None:
+def _execute(startup: Startup, command: str, *rest: str) -> None:
     if command in ("--help", "-h"):
         tell(HELP)
     elif command == "--version":
@@ -76,17 +77,16 @@ def _execute(command: str, *rest: str) -> None:
         if options.help:
             tell(SERVE_HELP.format(options="\n".join(describe())))
         else:
-            serve(options)
+            serve(options, startup)
     elif command in COMMANDS:
-        from importlib import import_module
-
-        import_module(f"spiceemu.cli.{command}").run(rest)
+        verb: Any = startup.load(command)
+        verb.run(rest)
     else:
         known = ", ".join(("serve", *COMMANDS))
         raise stop(EXIT_USAGE, f"there is no command {command}, only {known}; see spiceemu --help")
 
 
-def serve(options: Options) -> None:
+def serve(options: Options, startup: Startup) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     :raises SystemExit: if that is not possible, after one line on standard error.
@@ -97,24 +97,7 @@ def serve(options: Options) -> None:
         # A script's shell has it ignored by what it starts with &; who sends it all the same means it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
-        run = load_run(tls=options.tls_port is not None)
-        run(options, sockets)
+        verb: Any = startup.load("serving", tls=options.tls_port is not None)
+        verb.run(options, sockets)
     except KeyboardInterrupt:
         pass
-
-
-def load_run(*, tls: bool) -> Callable[[Options, list[socket.socket]], None]:
-    """Load asyncio and the server, as quickly as that is possible.
-
-    asyncio does without ``ssl`` where Python has none. Without TLS to serve it is told that this is so here, because
-    loading OpenSSL takes a tenth of the time to the first link.
-    """
-    hide_ssl = not tls and "asyncio" not in sys.modules and "ssl" not in sys.modules
-    if hide_ssl:
-        sys.modules["ssl"] = None  # type: ignore[assignment] # how Python marks a module that cannot be imported
-    try:
-        from spiceemu.cli.serving import run
-    finally:
-        if hide_ssl:
-            del sys.modules["ssl"]
-    return run

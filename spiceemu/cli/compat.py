@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from spiceemu.cli.arguments import Arguments
 from spiceemu.cli.exits import EXIT_USAGE, stop, tell
-from spiceemu.likeness import client_words, show_words
+from spiceemu.errors import InvalidValue
+from spiceemu.probing.likeness import client_words, show_words
 from spiceemu.protocol.capabilities import (
     CHANNEL_CAPABILITIES,
     ChannelType,
@@ -18,10 +19,9 @@ from spiceemu.protocol.capabilities import (
     to_words,
     type_name,
 )
-from spiceemu.protocol.compat import EXTRAPOLATED, FEATURES, RELEASES, CompatVersion, Feature
-from spiceemu.protocol.errors import InvalidValue
-from spiceemu.protocol.level import LEVELS, Level, MigrationScheme, changed, each_feature, level_of
-from spiceemu.protocol.link import MAJOR
+from spiceemu.protocol.levels.compat import EXTRAPOLATED, FEATURES, RELEASES, CompatVersion, Feature
+from spiceemu.protocol.levels.level import LEVELS, Level, MigrationScheme, changed, each_feature, level_of
+from spiceemu.protocol.link.server import MAJOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from spiceemu.protocol.errors import AddressUnavailable, LocalError, MissingExtra
+from spiceemu.errors import AddressUnavailable, LocalError, MissingExtra
 
-TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
 if TYPE_CHECKING:
     from typing import TextIO
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -12,19 +11,19 @@ from typing import TYPE_CHECKING
 from spiceemu.cli.arguments import Arguments, port
 from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_FILE, EXIT_USAGE, say, stop, tell
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
+from spiceemu.errors import AddressUnavailable, InvalidValue, MalformedRecording
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol.errors import AddressUnavailable, InvalidValue, MalformedRecording
-from spiceemu.protocol.level import CURRENT, LEVELS, changed, level_of
-from spiceemu.recording import ClientBytes, Closed, Opened, RecordingReader, ServerBytes
-from spiceemu.relay import Relay, RelayObserver, Target, is_unix, parse_target
+from spiceemu.protocol.levels.level import CURRENT, LEVELS, changed, level_of
+from spiceemu.recordings.recording import ClientBytes, Closed, Opened, RecordingReader, ServerBytes
+from spiceemu.recordings.relay import Relay, RelayObserver, Target, is_unix, parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from spiceemu.judge.connection import ConnectionJudge
     from spiceemu.judge.finding import Finding
-    from spiceemu.protocol.level import Level
-    from spiceemu.relay import RelayedConnection
+    from spiceemu.protocol.levels.level import Level
+    from spiceemu.recordings.relay import RelayedConnection
 
 EXIT_FOUND = 1
 
@@ -68,7 +67,6 @@ def run(arguments: Sequence[str]) -> None:
 
     :raises SystemExit: something was found, or cannot be done; the lines that say so are written.
     """
-    gc.enable()  # which the command had put off to be quicker
     parser = _parser()
     options = parser.read(arguments)
     if (options.file is None) is (options.relay is None):

@@ -8,10 +8,10 @@ import signal
 from typing import TYPE_CHECKING
 
 from spiceemu.cli.exits import EXIT_USAGE, say, stop
-from spiceemu.migration import Destination
-from spiceemu.moving import destination_of
-from spiceemu.protocol.errors import LocalError
-from spiceemu.relay import parse_target
+from spiceemu.errors import LocalError
+from spiceemu.recordings.relay import parse_target
+from spiceemu.serving.moving import destination_of
+from spiceemu.sessions.migration import Destination
 
 if TYPE_CHECKING:
     from spiceemu.cli.options import Options

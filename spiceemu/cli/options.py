@@ -7,10 +7,11 @@ option asks for it.
 
 from __future__ import annotations
 
-from spiceemu.listeners import check_port
-from spiceemu.protocol.errors import InvalidValue
+from typing import TYPE_CHECKING
 
-TYPE_CHECKING = False  # not from ``typing``: importing it would delay listening
+from spiceemu.errors import InvalidValue
+from spiceemu.serving.listeners import check_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -100,7 +101,7 @@ def _seconds(text: str) -> float:
 
 
 def _size(text: str) -> tuple[int, int]:
-    from spiceemu.guest.surface import check_size
+    from spiceemu.drawing.surface import check_size
 
     width, _, height = text.partition("x")
     if not (_is_number(width) and _is_number(height)):
@@ -116,20 +117,20 @@ def _compression(text: str) -> str:
 
 
 def _level(text: str) -> str:
-    from spiceemu.protocol.level import level_of
+    from spiceemu.protocol.levels.level import level_of
 
     return level_of(text).name
 
 
 def _features(text: str) -> str:
-    from spiceemu.protocol.level import CURRENT, changed
+    from spiceemu.protocol.levels.level import CURRENT, changed
 
     changed(CURRENT, text)
     return text
 
 
 def _address(text: str) -> str:
-    from spiceemu.relay import parse_target
+    from spiceemu.recordings.relay import parse_target
 
     if not parse_target(_text(text)).port:
         raise InvalidValue("is not an address with a port")

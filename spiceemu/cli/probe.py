@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from spiceemu.cli.arguments import Arguments
 from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, stop, tell
 from spiceemu.cli.passwords import PASSWORD_VARIABLE, password_variable, read_password
-from spiceemu.likeness import Answer, ChannelAnswer, ProbeReport, differences, in_order, show_words
-from spiceemu.listeners import MAX_PORT
-from spiceemu.probe import ANSWER_TIMEOUT, probe
+from spiceemu.errors import AddressUnavailable, InvalidValue, RemoteError
+from spiceemu.probing.likeness import Answer, ChannelAnswer, ProbeReport, differences, in_order, show_words
+from spiceemu.probing.probe import ANSWER_TIMEOUT, probe
 from spiceemu.protocol.capabilities import channel_names, common_names
-from spiceemu.protocol.errors import AddressUnavailable, InvalidValue, RemoteError
-from spiceemu.relay import is_unix, parse_target
+from spiceemu.recordings.relay import is_unix, parse_target
+from spiceemu.serving.listeners import MAX_PORT
 
 if TYPE_CHECKING:
     import argparse

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import ssl
@@ -15,17 +14,17 @@ from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_U
 from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.passwords import read_password
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
+from spiceemu.errors import AddressUnavailable, InvalidValue
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import AddressUnavailable, InvalidValue
-from spiceemu.recorder import Recorder
-from spiceemu.relay import Relay, Target, parse_target
+from spiceemu.recordings.recorder import Recorder
+from spiceemu.recordings.relay import Relay, Target, parse_target
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from spiceemu.protocol.link_observer import LinkObserver
-    from spiceemu.relay import RelayedConnection
+    from spiceemu.protocol.link.observer import LinkObserver
+    from spiceemu.recordings.relay import RelayedConnection
 
 DESCRIPTION = """\
 Stand between SPICE clients and a server until Ctrl-C or SIGTERM, and write down what both say. The first line on
@@ -76,7 +75,6 @@ def run(arguments: Sequence[str]) -> None:
 
     :raises SystemExit: something cannot be done; the line that says so is written.
     """
-    gc.enable()  # which the command had put off to be quicker
     prepare_for_signals()
     with suppress(KeyboardInterrupt):
         _run(_parser().read(arguments))
@@ -192,7 +190,7 @@ def _target(options: argparse.Namespace) -> Target:
 
 
 def _answering(options: argparse.Namespace) -> ssl.SSLContext | None:
-    from spiceemu.tls import server_context
+    from spiceemu.serving.tls import server_context
 
     for option, given in (("--tls-key", options.tls_key), ("--tls-key-password-file", options.tls_key_password_file)):
         if given and not options.tls_cert:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spiceemu.relay import Relay
+    from spiceemu.recordings.relay import Relay
 
 INTERVAL = 1.0
 """Seconds between two calls of ``meanwhile``."""

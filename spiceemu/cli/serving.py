@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -11,14 +10,14 @@ from contextlib import ExitStack, suppress
 from socket import gethostname
 from typing import TYPE_CHECKING, NamedTuple
 
-from spiceemu import listeners
 from spiceemu._version import __version__
 from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop, tell
 from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.passwords import password_variable, read_password
-from spiceemu.protocol.errors import InvalidValue
-from spiceemu.protocol.ticket import process_key
+from spiceemu.errors import InvalidValue
+from spiceemu.protocol.link.ticket import process_key
 from spiceemu.server import SpiceServer
+from spiceemu.serving import listeners
 
 if TYPE_CHECKING:
     import socket
@@ -48,8 +47,6 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
     :raises KeyboardInterrupt: Ctrl-C, or a SIGTERM before there is a loop.
     :raises SystemExit: something cannot be done; the line that says so is written.
     """
-    gc.freeze()  # what is loaded stays: the collector need not look through it, least of all before the first link
-    gc.enable()
     logging.basicConfig(
         level=LOG_LEVELS[min(options.verbosity, len(LOG_LEVELS) - 1)],
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -118,7 +115,7 @@ async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Tl
 
 def _load_demo() -> Callable[[SpiceServer], Awaitable[None]]:
     """Load the desktop: in a thread, as clients are being linked meanwhile."""
-    from spiceemu.demo import run_demo
+    from spiceemu.desktop.demo import run_demo
 
     return run_demo
 
@@ -220,7 +217,7 @@ def _password(options: Options) -> bytes:
 
 def _tls(options: Options, leftovers: ExitStack) -> Tls:
     """The user's certificate, or a throw-away one, whose CA stays in a file until the server ends."""
-    from spiceemu.tls import server_context
+    from spiceemu.serving.tls import server_context
 
     with explained:
         try:
@@ -235,7 +232,7 @@ def _tls(options: Options, leftovers: ExitStack) -> Tls:
 def _throwaway_tls(options: Options, leftovers: ExitStack) -> Tls:
     from tempfile import TemporaryDirectory
 
-    from spiceemu.tls import LOOPBACK_HOSTS, server_context, throwaway_certificate
+    from spiceemu.serving.tls import LOOPBACK_HOSTS, server_context, throwaway_certificate
 
     reached_at = gethostname() if options.host in listeners.WILDCARDS else options.host
     folder = leftovers.enter_context(TemporaryDirectory(prefix="spiceemu-"))

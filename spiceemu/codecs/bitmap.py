@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from spiceemu.codecs.pictures import PIXEL_SIZE, Buffer, Picture, check_declared_size, rows_of
+from spiceemu.drawing.pictures import PIXEL_SIZE, Buffer, Picture, check_declared_size, rows_of
+from spiceemu.errors import MalformedImage
 from spiceemu.protocol.enums import BitmapFmt
-from spiceemu.protocol.errors import MalformedImage
 
 BITS_PER_PIXEL = {
     BitmapFmt.FMT_1BIT_LE: 1,

@@ -25,9 +25,9 @@ from typing import Final, NamedTuple
 
 from spiceemu.codecs import bitmap
 from spiceemu.codecs.lz_compress import ALPHA, FAR_DISTANCE, LONG_LENGTH, MAX_LITERALS, RGB, compress
-from spiceemu.codecs.pictures import PIXEL_SIZE, Buffer, Picture, check_declared_size, rows_of
+from spiceemu.drawing.pictures import PIXEL_SIZE, Buffer, Picture, check_declared_size, rows_of
+from spiceemu.errors import MalformedImage
 from spiceemu.protocol.enums import BitmapFmt
-from spiceemu.protocol.errors import MalformedImage
 
 MAGIC: Final = b"  ZL"
 VERSION: Final = 0x0001_0001
@@ -126,7 +126,7 @@ def decode(payload: Buffer, palette: Sequence[int] | None = None) -> Picture:
 
     :param palette: colours 0xRRGGBB of the PLT types.
     :raises MalformedImage: if the payload is not exactly one picture, or has more than
-        :data:`~spiceemu.codecs.pictures.MAX_PIXELS`.
+        :data:`~spiceemu.drawing.pictures.MAX_PIXELS`.
     """
     data = bytes(payload)
     if len(data) < _HEADER.size:

@@ -27,7 +27,7 @@ from operator import itemgetter
 from struct import Struct
 from typing import Final, NamedTuple
 
-from spiceemu.codecs.pictures import PIXEL_SIZE
+from spiceemu.drawing.pictures import PIXEL_SIZE
 
 MAX_LITERALS: Final = 32
 """Most pixels of one group of literals; control bytes below this are literals, the others matches."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from spiceemu.guest import clipboard as clipboards
 from spiceemu.guest.observers import Observers
-from spiceemu.protocol import agent
-from spiceemu.protocol.agent_enums import AgentCap, ClipboardSelection, ClipboardType, FileXferResult, MonitorsFlags
-from spiceemu.protocol.agent_message import AgentMessage, ClipboardLayout
+from spiceemu.protocol.agent import messages as agent
+from spiceemu.protocol.agent.enums import AgentCap, ClipboardSelection, ClipboardType, FileXferResult, MonitorsFlags
+from spiceemu.protocol.agent.message import AgentMessage, ClipboardLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,7 +71,7 @@ class RequestedMonitor:
 
 @dataclass(frozen=True, slots=True)
 class ClientAnnounced:
-    """The client said what it can do (:class:`~spiceemu.protocol.agent_enums.AgentCap` and later numbers)."""
+    """The client said what it can do (:class:`~spiceemu.protocol.agent.enums.AgentCap` and later numbers)."""
 
     capabilities: frozenset[int]
 
@@ -85,7 +85,7 @@ class MonitorsRequested:
 
 @dataclass(frozen=True, slots=True)
 class DisplayConfigured:
-    """The client asked for a plainer desktop (:class:`~spiceemu.protocol.agent_enums.DisplayConfigFlags`)."""
+    """The client asked for a plainer desktop (:class:`~spiceemu.protocol.agent.enums.DisplayConfigFlags`)."""
 
     flags: int
     depth: int

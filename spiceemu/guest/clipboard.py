@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from spiceemu.guest.given import as_kind
+from spiceemu.drawing.given import as_kind
+from spiceemu.errors import InvalidValue
 from spiceemu.guest.observers import Observers
-from spiceemu.protocol.agent_enums import ClipboardSelection, ClipboardType
-from spiceemu.protocol.agent_stream import MAX_AGENT_MESSAGE
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.protocol.agent.enums import ClipboardSelection, ClipboardType
+from spiceemu.protocol.agent.stream import MAX_AGENT_MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ class TextWanted:
 
 @dataclass(frozen=True, slots=True)
 class ClientCopied:
-    """The client has something to give, as these types (:class:`~spiceemu.protocol.agent_enums.ClipboardType`)."""
+    """The client has something to give, as these types (:class:`~spiceemu.protocol.agent.enums.ClipboardType`)."""
 
     selection: int
     types: tuple[int, ...]
@@ -141,7 +141,7 @@ class Clipboard:
         return self._content(selection).owner
 
     def types_of(self, selection: int) -> tuple[int, ...]:
-        """What a clipboard's content can be had as (:class:`~spiceemu.protocol.agent_enums.ClipboardType`)."""
+        """What a clipboard's content can be had as (:class:`~spiceemu.protocol.agent.enums.ClipboardType`)."""
         return self._content(selection).types
 
     def is_wanted(self, selection: int) -> bool:

@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from spiceemu.guest.geometry import as_point
-from spiceemu.guest.given import as_bytes, as_kind, as_whole
+from spiceemu.drawing.geometry import as_point
+from spiceemu.drawing.given import as_bytes, as_kind, as_whole
+from spiceemu.errors import InvalidValue
 from spiceemu.guest.observers import Observers
 from spiceemu.protocol.enums import CursorType
-from spiceemu.protocol.errors import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,8 +2,8 @@
 
 Each call is applied to the surface first and then told to every observer as a drawable, at once and in order. Areas are
 plain tuples ``(x, y, width, height)`` and positions ``(x, y)``, in pixels from the top left; colours are anything that
-:func:`~spiceemu.guest.colors.parse_color` takes. What lies outside the surface is cut off, and a call of which nothing
-remains tells nobody anything. Every call raises :class:`~spiceemu.protocol.errors.InvalidValue` for what it cannot use.
+:func:`~spiceemu.drawing.colors.parse_color` takes. What lies outside the surface is cut off, and a call of which
+nothing remains tells nobody anything. Every call raises :class:`~spiceemu.errors.InvalidValue` for what it cannot use.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, overload
 
-from spiceemu.codecs.pictures import PIXEL_SIZE, Picture, to_file
-from spiceemu.guest.colors import ColorLike, parse_color
-from spiceemu.guest.drawables import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
-from spiceemu.guest.geometry import Point, Rect, RectLike, as_point, as_rect
-from spiceemu.guest.given import as_bytes, as_kind, as_whole
+from spiceemu.drawing.colors import ColorLike, parse_color
+from spiceemu.drawing.geometry import Point, Rect, RectLike, as_point, as_rect
+from spiceemu.drawing.given import as_bytes, as_kind, as_whole
+from spiceemu.drawing.operations import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
+from spiceemu.drawing.pictures import PIXEL_SIZE, Picture, to_file
+from spiceemu.drawing.surface import Surface, check_size
+from spiceemu.drawing.text import Font, load_font
+from spiceemu.errors import InvalidValue
 from spiceemu.guest.observers import Observers
-from spiceemu.guest.surface import Surface, check_size
-from spiceemu.guest.text import Font, load_font
-from spiceemu.protocol.errors import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -112,7 +112,7 @@ class Display:
     ``surfaces`` has the surfaces by id, the primary under 0; ``heads`` are the monitors that show parts of the primary,
     at first a single one that shows all of it.
 
-    :raises InvalidValue: if the size is over the limits of :mod:`spiceemu.guest.surface`.
+    :raises InvalidValue: if the size is over the limits of :mod:`spiceemu.drawing.surface`.
     """
 
     def __init__(self, display_id: int = 0, width: int = 1024, height: int = 768) -> None:
@@ -214,8 +214,8 @@ class Display:
         """Write text whose first character cell has its top left corner at a position; a newline begins a new line.
 
         :param background: colour of the cells between the ink; None leaves what is there.
-        :param scale: magnification of the font, 1 to :data:`~spiceemu.guest.text.MAX_SCALE`.
-        :param font: one that :func:`~spiceemu.guest.text.load_font` returned; the small one, if not given.
+        :param scale: magnification of the font, 1 to :data:`~spiceemu.drawing.text.MAX_SCALE`.
+        :param font: one that :func:`~spiceemu.drawing.text.load_font` returned; the small one, if not given.
         """
         font = (load_font() if font is None else as_kind("font", font, Font)).scaled(scale)
         x, y = as_point(position)

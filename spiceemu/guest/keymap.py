@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.errors import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """A guest as plain data: dictionaries, lists, text, integers, booleans, None, and bytes for pixels and the like.
 
 :func:`take` says what a guest is, :func:`give` makes another guest the same. That is what a snapshot holds
-(:mod:`spiceemu.snapshot`) and what a migration carries::
+(:mod:`spiceemu.sessions.snapshot`) and what a migration carries::
 
     name, uuid
     displays     surfaces: id, width, height, has_alpha, pixels | heads: id, x, y, width, height
@@ -19,7 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from spiceemu.codecs.pictures import PIXEL_SIZE, Picture
+from spiceemu.drawing.pictures import PIXEL_SIZE, Picture
+from spiceemu.drawing.surface import MAX_AREA, MAX_HEIGHT, MAX_WIDTH, check_size
 from spiceemu.guest.agent import MAX_SERIAL, AgentState
 from spiceemu.guest.clipboard import Content, Owner
 from spiceemu.guest.cursor import (
@@ -31,20 +32,17 @@ from spiceemu.guest.cursor import (
 )
 from spiceemu.guest.display import MAX_HEAD_ID, MAX_HEADS, MAX_SURFACE_ID, PRIMARY, DisplayState, Head, size_for
 from spiceemu.guest.keyboard import LOCKS, PREFIXES, KeyboardState, is_scancode
+from spiceemu.guest.limits import MAX_NAME
 from spiceemu.guest.machine import GuestState
 from spiceemu.guest.pointer import ALL_BUTTONS, PointerState
-from spiceemu.guest.surface import MAX_AREA, MAX_HEIGHT, MAX_WIDTH, check_size
-from spiceemu.protocol.agent import MAX_ANNOUNCED_WORDS, MAX_CLIPBOARD_TYPES
-from spiceemu.protocol.agent_enums import AgentCap, ClipboardSelection, ClipboardType
-from spiceemu.protocol.agent_stream import MAX_AGENT_MESSAGE
+from spiceemu.protocol.agent.enums import AgentCap, ClipboardSelection, ClipboardType
+from spiceemu.protocol.agent.messages import MAX_ANNOUNCED_WORDS, MAX_CLIPBOARD_TYPES
+from spiceemu.protocol.agent.stream import MAX_AGENT_MESSAGE
 from spiceemu.protocol.enums import CursorType
 from spiceemu.protocol.plain import Plain
 
 if TYPE_CHECKING:
     from spiceemu.guest.machine import Guest
-
-MAX_NAME: Final = 1 << 16
-"""Longest name of a guest in bytes of UTF-8."""
 
 MAX_NUMBER: Final = (1 << 32) - 1
 """Largest number of 32 bits, for what the protocol counts so and nothing else limits."""

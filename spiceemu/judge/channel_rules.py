@@ -13,11 +13,11 @@ from spiceemu.judge.display_rules import DisplayRules
 from spiceemu.judge.main_rules import MainRules
 from spiceemu.judge.memory import Remembered
 from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
-from spiceemu.protocol import base, cursor, inputs, playback, record, spicevmc
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags
-from spiceemu.protocol.gate import Breach
-from spiceemu.protocol.message import CLIENT, SERVER, Message
+from spiceemu.protocol.levels.gate import Breach
+from spiceemu.protocol.messages import base, cursor, inputs, playback, record, spicevmc
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 
 MOTIONS_OF_AN_ACK = 4
 """MOUSE_MOTION_ACK stands for so many motions or positions."""

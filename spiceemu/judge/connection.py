@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from spiceemu.errors import LimitExceeded, RemoteError, UnknownMessage
 from spiceemu.judge.channel_rules import RULES
 from spiceemu.judge.finding import Finding, Kind
 from spiceemu.judge.frames import Frame, FrameCutter
@@ -13,20 +14,19 @@ from spiceemu.judge.link_rules import CHANNEL_OFFSET, channel_name, exists, mech
 from spiceemu.judge.memory import MAX_HELD, Held
 from spiceemu.judge.rules import ChannelRules, Owed, Scene
 from spiceemu.judge.session import ChannelKey, Sessions, SessionState
-from spiceemu.protocol import base, display, main
 from spiceemu.protocol.capabilities import ChannelType, from_words
-from spiceemu.protocol.catalogue import CLIENT, SERVER, lookup
-from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.errors import LimitExceeded, RemoteError, UnknownMessage
 from spiceemu.protocol.framing import LIST_ID, MAX_CLIENT_BODY, MAX_SERVER_BODY, sub_messages
-from spiceemu.protocol.gate import Breach, Gate
-from spiceemu.protocol.link_observer import LinkObserver
-from spiceemu.protocol.migrate_data import DATA_OF
+from spiceemu.protocol.levels.compat import Feature
+from spiceemu.protocol.levels.gate import Breach, Gate
+from spiceemu.protocol.link.observer import LinkObserver
+from spiceemu.protocol.messages import base, display, main
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, lookup
+from spiceemu.protocol.messages.migrate_data import DATA_OF
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.level import Level
-    from spiceemu.protocol.message import Message
-    from spiceemu.protocol.types import ChannelWait
+    from spiceemu.protocol.levels.level import Level
+    from spiceemu.protocol.messages.message import Message
+    from spiceemu.protocol.messages.types import ChannelWait
 
 MAX_EARLY = 1 << 20
 """Bytes of one side kept until the link is accepted. A connection with more is not judged on."""

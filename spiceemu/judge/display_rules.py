@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from spiceemu.judge.memory import Remembered
 from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
-from spiceemu.protocol import base, display, draw
 from spiceemu.protocol.capabilities import DisplayCap
-from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import ImageFlags, ImageType, SurfaceFlags
-from spiceemu.protocol.gate import Breach, images_of
-from spiceemu.protocol.message import CLIENT, SERVER, Message
-from spiceemu.protocol.types import Image, Surface
+from spiceemu.protocol.levels.compat import Feature
+from spiceemu.protocol.levels.gate import Breach, images_of
+from spiceemu.protocol.messages import base, display, draw
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
+from spiceemu.protocol.messages.types import Image, Surface
 
 MAX_STREAMS = 64
 """Ids of videos lie below it (``SPICE_MAX_NUM_STREAMS``); clients keep a table of that size."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from spiceemu.protocol.errors import LimitExceeded
+from spiceemu.errors import LimitExceeded
 from spiceemu.protocol.framing import FULL_HEADER, MINI_HEADER
 
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.judge.finding import Kind
 from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, CommonCap, from_words, has_capability
-from spiceemu.protocol.compat import ADVERTISED, CHANNELS, Feature
-from spiceemu.protocol.gate import SEVERAL
-from spiceemu.protocol.level import minor_of
-from spiceemu.protocol.link import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
-from spiceemu.protocol.message import CLIENT, SERVER
+from spiceemu.protocol.levels.compat import ADVERTISED, CHANNELS, Feature
+from spiceemu.protocol.levels.gate import SEVERAL
+from spiceemu.protocol.levels.level import minor_of
+from spiceemu.protocol.link.server import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
+from spiceemu.protocol.messages.message import CLIENT, SERVER
 
 if TYPE_CHECKING:
     from enum import IntEnum
 
     from spiceemu.protocol.capabilities import Words
-    from spiceemu.protocol.level import Level
-    from spiceemu.protocol.link_observer import LinkObserver
+    from spiceemu.protocol.levels.level import Level
+    from spiceemu.protocol.link.observer import LinkObserver
 
 MINOR_OFFSET = 8
 """Where the minor version stands in a link's header."""

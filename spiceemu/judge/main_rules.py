@@ -10,10 +10,10 @@ from enum import Enum, auto
 from typing import ClassVar
 
 from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
-from spiceemu.protocol import base, main
-from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.gate import Breach
-from spiceemu.protocol.message import CLIENT, SERVER, Message
+from spiceemu.protocol.levels.compat import Feature
+from spiceemu.protocol.levels.gate import Breach
+from spiceemu.protocol.messages import base, main
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 
 
 class Arrival(Enum):

@@ -1,8 +1,8 @@
 """Rules about the order of messages: those that every channel has, and what a channel's own are made of.
 
-A rule is a generator over :class:`~spiceemu.protocol.gate.Breach`. It says what is wrong once and then goes on as if it
-were right, so that one fault is one finding. What is wrong only if nothing more comes is :class:`Owed`. Rules need the
-messages of both sides in the order in which they passed.
+A rule is a generator over :class:`~spiceemu.protocol.levels.gate.Breach`. It says what is wrong once and then goes on
+as if it were right, so that one fault is one finding. What is wrong only if nothing more comes is :class:`Owed`. Rules
+need the messages of both sides in the order in which they passed.
 
 Sources: sections 3, 4, 7 and 11 of the notes on releases; spice-server's ``red-channel-client.c`` for acknowledgements
 and migration, spice-gtk's ``channel-base.c`` for what a client makes of it.
@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-from spiceemu.protocol import base
-from spiceemu.protocol.compat import Feature
 from spiceemu.protocol.enums import MigrateFlags
-from spiceemu.protocol.gate import Breach
-from spiceemu.protocol.message import CLIENT, SERVER, Message
-from spiceemu.protocol.migrate_data import DATA_OF, WITH_STATE
+from spiceemu.protocol.levels.compat import Feature
+from spiceemu.protocol.levels.gate import Breach
+from spiceemu.protocol.messages import base
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
+from spiceemu.protocol.messages.migrate_data import DATA_OF, WITH_STATE
 
 if TYPE_CHECKING:
     from spiceemu.judge.session import SessionState
     from spiceemu.protocol.capabilities import ChannelType
-    from spiceemu.protocol.level import Level
+    from spiceemu.protocol.levels.level import Level
 
 UNACKNOWLEDGED_WINDOWS = 2
 """A server stops when more than so many windows of messages are not acknowledged."""

@@ -10,7 +10,7 @@ from spiceemu.judge.session import Sessions
 
 if TYPE_CHECKING:
     from spiceemu.judge.finding import Finding
-    from spiceemu.protocol.level import Level
+    from spiceemu.protocol.levels.level import Level
 
 
 class StreamJudge:

@@ -11,11 +11,11 @@ Numbers: spice-protocol ``spice/protocol.h`` and ``spice/enums.h``.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.errors import InvalidValue
 from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS
 
-TYPE_CHECKING = False  # not from ``typing``: importing it would delay the first link
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

@@ -20,9 +20,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from spiceemu.protocol.base import List
-from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage
-from spiceemu.protocol.message import SERVER, Message
+from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage
+from spiceemu.protocol.messages.base import List
+from spiceemu.protocol.messages.message import SERVER, Message
 
 FULL_HEADER = struct.Struct("<QHII")
 MINI_HEADER = struct.Struct("<HI")

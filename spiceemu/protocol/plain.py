@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.errors import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from spiceemu.channels.channel import Channel
-from spiceemu.channels.events import Event
-from spiceemu.protocol import base, catalogue
+from spiceemu.events import Event
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, to_words
 from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.level import CURRENT, Level
-from spiceemu.protocol.link import Linked, LinkRequest
-from spiceemu.protocol.message import CLIENT, SERVER, Message
+from spiceemu.protocol.levels.level import CURRENT, Level
+from spiceemu.protocol.link.server import Linked, LinkRequest
+from spiceemu.protocol.messages import base, catalogue
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 
 MINI = to_words((CommonCap.PROTOCOL_AUTH_SELECTION, CommonCap.AUTH_SPICE, CommonCap.MINI_HEADER))
 FULL = to_words((CommonCap.PROTOCOL_AUTH_SELECTION, CommonCap.AUTH_SPICE))

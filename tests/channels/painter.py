@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spiceemu.codecs import lz
-from spiceemu.protocol import base, display, draw
 from spiceemu.protocol.enums import (
     BitmapFlags,
     BitmapFmt,
@@ -21,8 +20,9 @@ from spiceemu.protocol.enums import (
     SurfaceFlags,
     SurfaceFmt,
 )
-from spiceemu.protocol.message import Message
-from spiceemu.protocol.types import BinaryData, BitmapData, DisplayBase, Image, QMask, Rect, Surface
+from spiceemu.protocol.messages import base, display, draw
+from spiceemu.protocol.messages.message import Message
+from spiceemu.protocol.messages.types import BinaryData, BitmapData, DisplayBase, Image, QMask, Rect, Surface
 
 UNDEFINED = b"\xee\xdd\xcc\x00"
 """What a new surface holds until it is drawn on: nothing that a test draws."""

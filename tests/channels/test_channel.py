@@ -10,21 +10,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from spiceemu.channels.channel import ACK_WINDOW, MAX_PENDING_PINGS, AckWindow, Channel, Handlers
-from spiceemu.channels.events import Event, KeyModifiers, Latency, Synced, Violation
 from spiceemu.channels.inputs import InputsChannel
-from spiceemu.protocol import base, display, inputs, main
+from spiceemu.errors import IllegalMessage, LimitExceeded, MalformedMessage, NotCompatible, RemoteError, UnknownMessage
+from spiceemu.events import Event, KeyModifiers, Latency, Synced, Violation
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
-from spiceemu.protocol.errors import (
-    IllegalMessage,
-    LimitExceeded,
-    MalformedMessage,
-    NotCompatible,
-    RemoteError,
-    UnknownMessage,
-)
 from spiceemu.protocol.framing import FULL_HEADER, MAX_CLIENT_BODY, MINI_HEADER
-from spiceemu.protocol.level import CURRENT, LEVELS, Level
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level
+from spiceemu.protocol.messages import base, display, inputs, main
+from spiceemu.protocol.messages.message import Message
 
 from .far_side import FarSide, Wake, linked, names
 

@@ -11,15 +11,15 @@ from hypothesis import given, strategies as st
 from spiceemu.channels import cursor as cursor_module
 from spiceemu.channels.channel import ACK_WINDOW
 from spiceemu.channels.cursor import CACHE_SIZE, CursorChannel
-from spiceemu.channels.events import Synced
+from spiceemu.errors import IllegalMessage
+from spiceemu.events import Synced
 from spiceemu.guest.cursor import ARROW, CROSS, HAND, TEXT_BEAM, CursorShape, GuestCursor
-from spiceemu.protocol import base, cursor
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags, MouseMode
-from spiceemu.protocol.errors import IllegalMessage
-from spiceemu.protocol.level import CURRENT, LEVELS, Level
-from spiceemu.protocol.message import Message
-from spiceemu.protocol.types import Point16
+from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level
+from spiceemu.protocol.messages import base, cursor
+from spiceemu.protocol.messages.message import Message
+from spiceemu.protocol.messages.types import Point16
 
 from .far_side import FarSide, Wake, linked, names
 

@@ -12,17 +12,17 @@ from spiceemu.channels import channel as channel_module, display as display_modu
 from spiceemu.channels.channel import ACK_WINDOW, AckWindow
 from spiceemu.channels.display import INIT_TIMEOUT, MAX_PRODUCED, MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
 from spiceemu.channels.encoding import Compression
-from spiceemu.channels.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs, Synced
+from spiceemu.errors import IllegalMessage, LimitExceeded
+from spiceemu.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs, Synced
 from spiceemu.guest.display import Display, Head
-from spiceemu.protocol import base, display, draw
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.enums import BrushType, ImageType
-from spiceemu.protocol.errors import IllegalMessage, LimitExceeded
-from spiceemu.protocol.level import CURRENT, Level, changed
-from spiceemu.protocol.message import Message
-from spiceemu.protocol.types import ChannelWait, Point, Rect
+from spiceemu.protocol.levels.level import CURRENT, Level, changed
+from spiceemu.protocol.messages import base, display, draw
+from spiceemu.protocol.messages.message import Message
+from spiceemu.protocol.messages.types import ChannelWait, Point, Rect
 
-from ..drawing import DRAWINGS, Step, do_drawing, noise, steps_of, surface_of
+from .drawings import DRAWINGS, Step, do_drawing, noise, steps_of, surface_of
 from .far_side import FarSide, Wake, linked, names
 from .painter import Painter
 

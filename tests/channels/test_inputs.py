@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from spiceemu.channels.events import KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
 from spiceemu.channels.inputs import MAX_SCANCODES, MOTION_ACK_BUNCH, InputsChannel, Scancodes
-from spiceemu.protocol import base, inputs
+from spiceemu.errors import LimitExceeded, MalformedMessage
+from spiceemu.events import KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
+from spiceemu.protocol.messages import base, inputs
 
 from .far_side import FarSide, Wake, linked
 

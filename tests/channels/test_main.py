@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from spiceemu.channels.events import AgentStarted, ChannelsAttached, Event, Latency, MouseModeRequested
 from spiceemu.channels.main import AGENT_TIMEOUT, NET_TEST_PADDING, AgentReceived, Introduction, MainChannel
-from spiceemu.protocol import agent, base, main
-from spiceemu.protocol.agent_message import PLAIN
-from spiceemu.protocol.agent_stream import (
+from spiceemu.errors import IllegalMessage, LimitExceeded, MalformedMessage
+from spiceemu.events import AgentStarted, ChannelsAttached, Event, Latency, MouseModeRequested
+from spiceemu.protocol.agent import messages as agent
+from spiceemu.protocol.agent.message import PLAIN
+from spiceemu.protocol.agent.stream import (
     GRANTED_TOKENS,
     MAX_PIECE,
     MAX_WAITING,
@@ -18,9 +19,9 @@ from spiceemu.protocol.agent_stream import (
 )
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import MouseMode, NotifySeverity
-from spiceemu.protocol.errors import IllegalMessage, LimitExceeded, MalformedMessage
 from spiceemu.protocol.framing import MINI_HEADER
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.messages import base, main
+from spiceemu.protocol.messages.message import Message
 
 from .far_side import FarSide, Wake, linked, names
 

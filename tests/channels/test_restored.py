@@ -10,8 +10,8 @@ from spiceemu.channels.display import MAX_QUEUED, DisplayChannel
 from spiceemu.channels.encoding import Compression
 from spiceemu.guest.display import Display, DisplayState
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.level import level_of
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.levels.level import level_of
+from spiceemu.protocol.messages.message import Message
 
 from .far_side import FarSide, Wake, linked
 from .painter import Painter

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spiceemu.channels.view import View
-from spiceemu.guest.display import Display, Head
-from spiceemu.guest.drawables import (
+from spiceemu.drawing.geometry import Rect
+from spiceemu.drawing.operations import (
     Blit,
     Copy,
     CopySurface,
@@ -17,9 +17,9 @@ from spiceemu.guest.drawables import (
     SurfaceDestroyed,
     Text,
 )
-from spiceemu.guest.geometry import Rect
-from spiceemu.guest.text import load_font
-from spiceemu.protocol.level import level_of
+from spiceemu.drawing.text import load_font
+from spiceemu.guest.display import Display, Head
+from spiceemu.protocol.levels.level import level_of
 
 TWO_HEADS = [Head(0, 10, 5, 20, 15), Head(1, 30, 5, 10, 10)]
 

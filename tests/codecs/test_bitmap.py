@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from spiceemu.codecs import bitmap
-from spiceemu.codecs.pictures import MAX_PIXELS
+from spiceemu.drawing.pictures import MAX_PIXELS
+from spiceemu.errors import InvalidValue, MalformedImage
 from spiceemu.protocol.enums import BitmapFmt
-from spiceemu.protocol.errors import InvalidValue, MalformedImage
 
 PALETTE = [0x000000, 0xFF0000, 0x00FF00, 0x0000FF, *[0x123456] * 11, 0x89ABCD]
 

@@ -14,9 +14,9 @@ from hypothesis import given, strategies as st
 
 from spiceemu.codecs import bitmap, lz, lz_compress
 from spiceemu.codecs.lz import LzType
-from spiceemu.codecs.pictures import MAX_PIXELS, Picture
+from spiceemu.drawing.pictures import MAX_PIXELS, Picture
+from spiceemu.errors import InvalidValue, MalformedImage
 from spiceemu.protocol.enums import BitmapFmt
-from spiceemu.protocol.errors import InvalidValue, MalformedImage
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "codecs"
 CAPTURED = json.loads((DATA / "captured.json").read_text())

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from spiceemu.protocol import agent
-from spiceemu.protocol.agent_enums import AgentType, ClipboardType
-from spiceemu.protocol.agent_message import AgentMessage
+from spiceemu.protocol.agent import messages as agent
+from spiceemu.protocol.agent.enums import AgentType, ClipboardType
+from spiceemu.protocol.agent.message import AgentMessage
 
 #: Numbers at which readers go wrong; negative ones count from the input's length.
 NUMBERS = (0, 1, 2, 4, 8, 0xFF, 0x100, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF, -1, -2, -4)

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import hypothesis
 
-from spiceemu.protocol.errors import RemoteError, SpiceError
+from spiceemu.errors import RemoteError, SpiceError
 
 EXAMPLES = int(os.environ.get("SPICEEMU_FUZZ_EXAMPLES", "5000"))
 

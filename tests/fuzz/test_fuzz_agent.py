@@ -6,11 +6,11 @@ import struct
 
 from hypothesis import given, strategies as st
 
-from spiceemu.protocol import agent
-from spiceemu.protocol.agent_enums import AgentType
-from spiceemu.protocol.agent_message import MESSAGES, ClipboardLayout
-from spiceemu.protocol.agent_stream import AgentReader, VDAgentMessage, pieces_of
-from spiceemu.protocol.errors import RemoteError
+from spiceemu.errors import RemoteError
+from spiceemu.protocol.agent import messages as agent
+from spiceemu.protocol.agent.enums import AgentType
+from spiceemu.protocol.agent.message import MESSAGES, ClipboardLayout
+from spiceemu.protocol.agent.stream import AgentReader, VDAgentMessage, pieces_of
 
 from .inputs import AGENT_MESSAGES, CHANGES, CUTS, Change, changed, pieces
 from .measure import examples, guarded

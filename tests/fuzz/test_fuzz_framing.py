@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, strategies as st
 
+from spiceemu.errors import RemoteError
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, SERVER, base, display, inputs, lookup, main
-from spiceemu.protocol.errors import RemoteError
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, Frame, FrameReader, FrameWriter, build_sub_messages
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, base, display, inputs, lookup, main
 
 from .inputs import CHANGES, CUTS, Change, changed, pieces
 from .measure import examples, guarded

@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 from spiceemu.codecs import bitmap, lz
 from spiceemu.codecs.bitmap import BITS_PER_PIXEL
 from spiceemu.codecs.lz import MAX_GROWTH, LzType
-from spiceemu.codecs.pictures import MAX_PIXELS
-from spiceemu.protocol.errors import MalformedImage
+from spiceemu.drawing.pictures import MAX_PIXELS
+from spiceemu.errors import MalformedImage
 
 from .inputs import CHANGES, Change, changed
 from .measure import examples, guarded

@@ -9,20 +9,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, strategies as st
 
+from spiceemu.errors import BadConnectionId, ChannelNotAvailable, LinkError, NeedSecured, PermissionDenied, WrongState
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, to_words
-from spiceemu.protocol.errors import (
-    BadConnectionId,
-    ChannelNotAvailable,
-    LinkError,
-    NeedSecured,
-    PermissionDenied,
-    WrongState,
-)
-from spiceemu.protocol.level import CURRENT
+from spiceemu.protocol.levels.level import CURRENT
 from spiceemu.protocol.limits import MAX_LINK_SIZE
-from spiceemu.protocol.link import LinkRequest, LinkState, ServerLink
-from spiceemu.protocol.link_client import ClientLink, ClientLinkState, build_link_message
-from spiceemu.protocol.ticket import Password, TicketKey, encrypt_ticket
+from spiceemu.protocol.link.client import ClientLink, ClientLinkState, build_link_message
+from spiceemu.protocol.link.server import LinkRequest, LinkState, ServerLink
+from spiceemu.protocol.link.ticket import Password, TicketKey, encrypt_ticket
 
 from .inputs import CHANGES, CUTS, Change, changed, pieces
 from .measure import NOTHING, examples, guarded

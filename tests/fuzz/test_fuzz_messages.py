@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from spiceemu.protocol.catalogue import Message
-from spiceemu.protocol.errors import InvalidValue, RemoteError
-from spiceemu.protocol.message import reader_of
+from spiceemu.errors import InvalidValue, RemoteError
+from spiceemu.protocol.messages.catalogue import Message
+from spiceemu.protocol.messages.message import reader_of
 
 from ..protocol import vectors
 from ..protocol.records import ALL_MESSAGES, records

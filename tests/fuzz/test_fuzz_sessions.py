@@ -12,15 +12,15 @@ from spiceemu.channels.cursor import CursorChannel
 from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.inputs import InputsChannel
 from spiceemu.channels.main import MainChannel
+from spiceemu.errors import InvalidValue
 from spiceemu.guest.agent import RequestedMonitor
 from spiceemu.guest.machine import Guest
-from spiceemu.protocol.agent_message import PLAIN, ClipboardLayout
-from spiceemu.protocol.agent_stream import pieces_of
+from spiceemu.protocol.agent.message import PLAIN, ClipboardLayout
+from spiceemu.protocol.agent.stream import pieces_of
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, Message, base, display, inputs, main, messages_of
-from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.framing import FULL_HEADER, MINI_HEADER
-from spiceemu.session import Session
+from spiceemu.protocol.messages.catalogue import CLIENT, Message, base, display, inputs, main, messages_of
+from spiceemu.sessions.session import Session
 
 from ..channels.far_side import linked
 from ..protocol import vectors

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from spiceemu.protocol import agent, agent_stream
-from spiceemu.protocol.agent_enums import AgentType
-from spiceemu.protocol.agent_stream import MAX_AGENT_MESSAGE, MAX_PIECE, AgentReader
+from spiceemu.protocol.agent import messages as agent, stream as agent_stream
+from spiceemu.protocol.agent.enums import AgentType
+from spiceemu.protocol.agent.stream import MAX_AGENT_MESSAGE, MAX_PIECE, AgentReader
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, Message, base, display, draw, inputs, main
 from spiceemu.protocol.enums import BitmapFlags, BrushType, ClipType, CompositeFlags, ImageType, LineFlags, StringFlags
 from spiceemu.protocol.framing import (
     FULL_HEADER,
@@ -22,7 +21,8 @@ from spiceemu.protocol.framing import (
     FrameReader,
 )
 from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS, MAX_LINK_SIZE
-from spiceemu.protocol.types import MAX_GLYPHS, MAX_PATH_SEGMENTS
+from spiceemu.protocol.messages.catalogue import CLIENT, Message, base, display, draw, inputs, main
+from spiceemu.protocol.messages.types import MAX_GLYPHS, MAX_PATH_SEGMENTS
 
 from .measure import NOTHING, guarded
 from .test_fuzz_link import KEY, connect_with, link_with

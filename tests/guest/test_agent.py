@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+from spiceemu.errors import LimitExceeded, MalformedMessage
 from spiceemu.guest.agent import (
     CAPABILITIES,
     Agent,
@@ -21,8 +22,8 @@ from spiceemu.guest.agent import (
     RequestedMonitor,
 )
 from spiceemu.guest.clipboard import Clipboard, ClipboardChange, Owner, TextReceived, TextRefused
-from spiceemu.protocol import agent as messages
-from spiceemu.protocol.agent_enums import (
+from spiceemu.protocol.agent import messages as messages
+from spiceemu.protocol.agent.enums import (
     AgentButtonMask,
     AgentCap,
     AgentResult,
@@ -32,10 +33,9 @@ from spiceemu.protocol.agent_enums import (
     FileXferResult,
     MonitorsFlags,
 )
-from spiceemu.protocol.agent_message import PLAIN, AgentMessage, ClipboardLayout
-from spiceemu.protocol.agent_stream import AgentReader, pieces_of
+from spiceemu.protocol.agent.message import PLAIN, AgentMessage, ClipboardLayout
+from spiceemu.protocol.agent.stream import AgentReader, pieces_of
 from spiceemu.protocol.enums import MouseButtonMask
-from spiceemu.protocol.errors import LimitExceeded, MalformedMessage
 
 CLIPBOARD, PRIMARY, SECONDARY = ClipboardSelection
 TEXT, NONE = ClipboardType.UTF8_TEXT, ClipboardType.NONE

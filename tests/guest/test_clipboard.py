@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spiceemu.errors import InvalidValue
 from spiceemu.guest.clipboard import (
     MAX_CLIPBOARD_TEXT,
     ClientCleared,
@@ -17,8 +18,7 @@ from spiceemu.guest.clipboard import (
     TextRefused,
     TextWanted,
 )
-from spiceemu.protocol.agent_enums import ClipboardSelection, ClipboardType
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.protocol.agent.enums import ClipboardSelection, ClipboardType
 
 CLIPBOARD, PRIMARY, SECONDARY = ClipboardSelection
 TEXT, PNG = ClipboardType.UTF8_TEXT, ClipboardType.IMAGE_PNG

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, strategies as st
 
+from spiceemu.errors import InvalidValue
 from spiceemu.guest import cursor as cursors
 from spiceemu.guest.cursor import (
     ARROW,
@@ -21,7 +22,6 @@ from spiceemu.guest.cursor import (
     data_size,
 )
 from spiceemu.protocol.enums import CursorType
-from spiceemu.protocol.errors import InvalidValue
 
 COLORS = (CursorType.COLOR4, CursorType.COLOR8, CursorType.COLOR16, CursorType.COLOR24, CursorType.COLOR32)
 RED, GREEN, BLACK, CLEAR = b"\0\0\xff\xff", b"\0\xff\0\xff", b"\0\0\0\xff", bytes(4)

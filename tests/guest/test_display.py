@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 from PIL import Image
 
-from spiceemu.codecs.pictures import Picture
-from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID, Display, Head
-from spiceemu.guest.drawables import (
+from spiceemu.drawing.geometry import Rect
+from spiceemu.drawing.operations import (
     Blit,
     Copy,
     CopySurface,
@@ -24,10 +23,11 @@ from spiceemu.guest.drawables import (
     SurfaceDestroyed,
     Text,
 )
-from spiceemu.guest.geometry import Rect
-from spiceemu.guest.surface import MAX_HEIGHT, MAX_WIDTH
-from spiceemu.guest.text import load_font
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.drawing.pictures import Picture
+from spiceemu.drawing.surface import MAX_HEIGHT, MAX_WIDTH
+from spiceemu.drawing.text import load_font
+from spiceemu.errors import InvalidValue
+from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID, Display, Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable

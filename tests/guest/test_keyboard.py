@@ -7,10 +7,10 @@ import string
 import pytest
 from hypothesis import given, strategies as st
 
+from spiceemu.errors import InvalidValue
 from spiceemu.guest.keyboard import Keyboard, KeyEvent
 from spiceemu.guest.keymap import NAMES, PAUSE, UNKNOWN, US, Keymap, Row, scancode_bytes
 from spiceemu.protocol.enums import KeyboardModifierFlags
-from spiceemu.protocol.errors import InvalidValue
 
 CAPS, NUM, SCROLL = (
     KeyboardModifierFlags.CAPS_LOCK,

@@ -11,7 +11,9 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from spiceemu import snapshot
+from spiceemu.drawing.geometry import Rect
+from spiceemu.drawing.operations import Blit, Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
+from spiceemu.errors import InvalidValue
 from spiceemu.guest.agent import MAX_SERIAL
 from spiceemu.guest.clipboard import Owner, TextReceived
 from spiceemu.guest.cursor import (
@@ -25,16 +27,15 @@ from spiceemu.guest.cursor import (
     data_size,
 )
 from spiceemu.guest.display import MAX_HEADS, Head
-from spiceemu.guest.drawables import Blit, Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
-from spiceemu.guest.geometry import Rect
 from spiceemu.guest.keyboard import KeyEvent
+from spiceemu.guest.limits import MAX_NAME
 from spiceemu.guest.machine import DisplayResized, Guest, GuestEvent, LocksChanged
-from spiceemu.guest.state import MAX_NAME, give, take
-from spiceemu.protocol import agent as messages
-from spiceemu.protocol.agent_enums import ClipboardSelection, ClipboardType
-from spiceemu.protocol.agent_message import AgentMessage
+from spiceemu.guest.state import give, take
+from spiceemu.protocol.agent import messages as messages
+from spiceemu.protocol.agent.enums import ClipboardSelection, ClipboardType
+from spiceemu.protocol.agent.message import AgentMessage
 from spiceemu.protocol.enums import CursorType
-from spiceemu.protocol.errors import InvalidValue
+from spiceemu.sessions import snapshot
 
 TEXT = ClipboardType.UTF8_TEXT
 SPICE_GTK = frozenset({0, 1, 2, 4, 5, 6, 12, 14, 16, 17})

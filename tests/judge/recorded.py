@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol.level import Level
+from spiceemu.protocol.levels.level import Level
 
 from ..protocol import captures
 

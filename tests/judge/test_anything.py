@@ -13,7 +13,7 @@ from spiceemu.judge.connection import MAX_EARLY, ConnectionJudge
 from spiceemu.judge.finding import Finding, Kind
 from spiceemu.judge.session import Sessions, SessionState
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol.level import LEVELS, level_of
+from spiceemu.protocol.levels.level import LEVELS, level_of
 
 from .edited import Edited
 from .recorded import CLIENT, judged

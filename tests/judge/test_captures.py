@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from spiceemu.judge.finding import Finding
-from spiceemu.protocol.level import level_of
+from spiceemu.protocol.levels.level import level_of
 
 from ..protocol import captures
 from . import recorded

@@ -10,8 +10,8 @@ import pytest
 
 from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.finding import Finding, Kind
-from spiceemu.protocol.level import level_of
-from spiceemu.protocol.migrate_data import InputsData
+from spiceemu.protocol.levels.level import level_of
+from spiceemu.protocol.messages.migrate_data import InputsData
 
 from .edited import Edited
 from .recorded import CLIENT, SERVER, judged, release_of

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from spiceemu.guest.cursor import ARROW, CursorShape
 from spiceemu.guest.display import Head
 from spiceemu.guest.machine import Guest
-from spiceemu.protocol import inputs
+from spiceemu.protocol.messages import inputs
 
-from ..drawing import DRAWINGS, Step, do_drawing, noise, steps_of
+from ..channels.drawings import DRAWINGS, Step, do_drawing, noise, steps_of
 from .wire import CURSOR, DISPLAY, INPUTS, Wire
 
 KINDS = (

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from spiceemu.guest.machine import Guest
-from spiceemu.migration import Arrival, Departure, Destination
-from spiceemu.protocol import base, display, main
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader
-from spiceemu.protocol.level import CURRENT, MigrationScheme
-from spiceemu.protocol.migrate_data import DisplayData
+from spiceemu.protocol.levels.level import CURRENT, MigrationScheme
+from spiceemu.protocol.messages import base, display, main
+from spiceemu.protocol.messages.migrate_data import DisplayData
+from spiceemu.sessions.migration import Arrival, Departure, Destination
 
 from ..channels.painter import Canvas
 from ..protocol import captures

@@ -10,25 +10,10 @@ from hypothesis import given, settings, strategies as st
 
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.display import DisplayChannel
-from spiceemu.channels.events import ClientArrived, KeyDown, KeyUp, MigrationConnected, MigrationFailed
 from spiceemu.channels.main import MainChannel
 from spiceemu.channels.migration import MAX_PARKED, ParkedChannel, ParkedFault
 from spiceemu.channels.view import window_of
-from spiceemu.guest.machine import Guest
-from spiceemu.guest.state import give, take
-from spiceemu.migration import (
-    ARRIVAL_TIMEOUT,
-    Arrival,
-    ArrivalState,
-    Departure,
-    DepartureState,
-    Destination,
-    choose_scheme,
-)
-from spiceemu.protocol import base, display, inputs, main
-from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.enums import MigrateFlags, MouseMode
-from spiceemu.protocol.errors import (
+from spiceemu.errors import (
     IllegalMessage,
     InvalidValue,
     LimitExceeded,
@@ -37,15 +22,30 @@ from spiceemu.protocol.errors import (
     RemoteError,
     UnknownMessage,
 )
-from spiceemu.protocol.level import CURRENT, LEVELS, Level, MigrationScheme, changed, level_of
-from spiceemu.protocol.message import Message
-from spiceemu.protocol.migrate_data import (
+from spiceemu.events import ClientArrived, KeyDown, KeyUp, MigrationConnected, MigrationFailed
+from spiceemu.guest.machine import Guest
+from spiceemu.guest.state import give, take
+from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.enums import MigrateFlags, MouseMode
+from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level, MigrationScheme, changed, level_of
+from spiceemu.protocol.messages import base, display, inputs, main
+from spiceemu.protocol.messages.message import Message
+from spiceemu.protocol.messages.migrate_data import (
     DisplayData,
     InputsData,
     MainData,
     MigrateDataHeader,
     SpicevmcData,
     SurfacesAtClient,
+)
+from spiceemu.sessions.migration import (
+    ARRIVAL_TIMEOUT,
+    Arrival,
+    ArrivalState,
+    Departure,
+    DepartureState,
+    Destination,
+    choose_scheme,
 )
 
 from .script import Step, do, steps

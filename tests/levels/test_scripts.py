@@ -12,11 +12,11 @@ from hypothesis import given, settings, strategies as st
 from spiceemu.guest.display import Display
 from spiceemu.guest.machine import Guest
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol import display
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.level import LEVELS, Level, changed, level_of
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.levels.compat import Feature
+from spiceemu.protocol.levels.level import LEVELS, Level, changed, level_of
+from spiceemu.protocol.messages import display
+from spiceemu.protocol.messages.message import Message
 
 from .script import Step, do, steps
 from .wire import CLIENTS, DISPLAY, Wire

@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from spiceemu.channels.channel import Channel
-from spiceemu.channels.events import Event
 from spiceemu.channels.migration import ParkedChannel
+from spiceemu.events import Event
 from spiceemu.guest.machine import Guest
-from spiceemu.migration import Arrival
-from spiceemu.policy import ServerPolicy
-from spiceemu.protocol import display, main
 from spiceemu.protocol.capabilities import ChannelType, Words
-from spiceemu.protocol.level import Level
-from spiceemu.protocol.link import ServerLink
-from spiceemu.protocol.link_client import ClientLink
-from spiceemu.protocol.ticket import Password
-from spiceemu.session import Session
+from spiceemu.protocol.levels.level import Level
+from spiceemu.protocol.link.client import ClientLink
+from spiceemu.protocol.link.server import ServerLink
+from spiceemu.protocol.link.ticket import Password
+from spiceemu.protocol.messages import display, main
+from spiceemu.serving.policy import ServerPolicy
+from spiceemu.sessions.migration import Arrival
+from spiceemu.sessions.session import Session
 
 from ..channels.far_side import Conversation
 from ..channels.painter import Painter

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from spiceemu import Client, Display, MouseModeRequested, SpiceServer
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import SERVER, lookup
 from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.messages.catalogue import SERVER, lookup
+from spiceemu.protocol.messages.message import Message
 
-from ..drawing import BYTES_PER_PIXEL, noise
+from ..channels.drawings import BYTES_PER_PIXEL, noise
 from ..protocol.captures import connection
 from .clients import GtkClient
 from .picture import Picture

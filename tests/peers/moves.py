@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from spiceemu import Client, KeyDown, KeyUp, SpiceServer
-from spiceemu.migration import Destination
-from spiceemu.moving import Moved
-from spiceemu.protocol.level import MigrationScheme
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.serving.moving import Moved
+from spiceemu.sessions.migration import Destination
 
 from .clients import GtkClient
 from .emulator import CHANNELS, StartClient, check_pixels, draw_everything, in_step, whole

@@ -10,7 +10,7 @@ from spiceemu import Client, ClipboardText, MonitorsRequested, RequestRefused, S
 from spiceemu.guest.agent import CAPABILITIES
 from spiceemu.guest.clipboard import Owner
 from spiceemu.guest.display import Head
-from spiceemu.protocol.agent_enums import AgentCap, ClipboardSelection, ClipboardType
+from spiceemu.protocol.agent.enums import AgentCap, ClipboardSelection, ClipboardType
 
 from .clients import GtkClient
 from .emulator import StartClient, check_pixels, draw_everything, in_step

@@ -11,9 +11,9 @@ import pytest
 from spiceemu import Client, MousePress, SpiceServer
 from spiceemu.channels.cursor import CACHE_SIZE, CursorChannel
 from spiceemu.guest.cursor import ARROW, HAND, WAIT, CursorShape
-from spiceemu.protocol import cursor
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags, CursorType
+from spiceemu.protocol.messages import cursor
 
 from .clients import GtkClient
 from .emulator import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spiceemu import ClipboardText, Disconnected, KeyDown, MousePosition, SpiceServer
-from spiceemu.protocol.errors import ExpectationFailed
+from spiceemu.errors import ExpectationFailed
 
 from .clients import GtkClient
 from .emulator import CHANNELS, StartClient, StartViewer, check_pixels, connected, draw_everything, in_step, picture_of

@@ -9,8 +9,8 @@ from spiceemu.guest.display import Head
 from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol.level import LEVELS, level_of
-from spiceemu.relay import Relay, RelayedConnection, RelayObserver, Target
+from spiceemu.protocol.levels.level import LEVELS, level_of
+from spiceemu.recordings.relay import Relay, RelayedConnection, RelayObserver, Target
 
 from .clients import spicy_screenshot
 from .emulator import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spiceemu import SpiceServer
-from spiceemu.protocol.level import MigrationScheme
+from spiceemu.protocol.levels.level import MigrationScheme
 
 from .clients import GtkClient
 from .emulator import StartClient, whole

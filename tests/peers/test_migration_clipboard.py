@@ -11,9 +11,9 @@ import pytest
 
 from spiceemu import AgentMessage, Client, ClipboardText, SpiceServer
 from spiceemu.guest.clipboard import Owner
-from spiceemu.protocol import agent
-from spiceemu.protocol.agent_enums import ClipboardSelection, ClipboardType
-from spiceemu.protocol.level import MigrationScheme
+from spiceemu.protocol.agent import messages as agent
+from spiceemu.protocol.agent.enums import ClipboardSelection, ClipboardType
+from spiceemu.protocol.levels.level import MigrationScheme
 
 from .clients import GtkClient
 from .emulator import StartClient, whole

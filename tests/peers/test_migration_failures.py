@@ -8,12 +8,13 @@ from functools import partial
 
 import pytest
 
-from spiceemu import SpiceServer, moving
-from spiceemu.channels.events import MigrationBegan, MigrationFailed
-from spiceemu.migration import Destination
-from spiceemu.moving import Moved
-from spiceemu.protocol.errors import InvalidValue, WrongState
-from spiceemu.protocol.level import MigrationScheme
+from spiceemu import SpiceServer
+from spiceemu.errors import InvalidValue, WrongState
+from spiceemu.events import MigrationBegan, MigrationFailed
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.serving import moving
+from spiceemu.serving.moving import Moved
+from spiceemu.sessions.migration import Destination
 
 from .emulator import StartClient, picture_of, whole
 from .moves import (

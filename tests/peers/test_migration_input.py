@@ -19,24 +19,16 @@ from spiceemu import (
     MouseRelease,
     SpiceServer,
 )
-from spiceemu.protocol import inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, lookup
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader
-from spiceemu.protocol.level import MigrationScheme
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.protocol.messages import inputs
+from spiceemu.protocol.messages.catalogue import CLIENT, lookup
+from spiceemu.protocol.messages.message import Message
 
 from ..protocol import captures
 from .clients import GtkClient
-from .emulator import (
-    CLIENT_MOUSE,
-    LEFT,
-    LEFT_MASK,
-    SERVER_MOUSE,
-    StartClient,
-    request_mouse_mode,
-    whole,
-)
+from .emulator import CLIENT_MOUSE, LEFT, LEFT_MASK, SERVER_MOUSE, StartClient, request_mouse_mode, whole
 from .moves import (
     KEY_A,
     KEY_B,

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from spiceemu import SpiceServer
-from spiceemu.channels.events import MigrationBegan
+from spiceemu.events import MigrationBegan
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.migration import Destination
-from spiceemu.protocol.level import Level, MigrationScheme
+from spiceemu.protocol.levels.level import Level, MigrationScheme
+from spiceemu.sessions.migration import Destination
 
 from .clients import GtkClient
 from .emulator import StartClient, draw_everything, leave, picture_of, whole

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from spiceemu import KeyDown, KeyUp, SpiceServer
-from spiceemu.channels.events import ClientArrived
 from spiceemu.client import Client
-from spiceemu.migration import Destination
-from spiceemu.protocol import base, display, main
+from spiceemu.events import ClientArrived
 from spiceemu.protocol.capabilities import ChannelType, MainCap
-from spiceemu.protocol.level import MigrationScheme
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.protocol.messages import base, display, main
+from spiceemu.protocol.messages.message import Message
+from spiceemu.sessions.migration import Destination
 
 from .clients import CommandFailed, GtkClient
 from .emulator import CHANNELS, StartClient, draw_everything, picture_of, sent_messages, whole

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from spiceemu import Client, SpiceServer
-from spiceemu.moving import Moved
-from spiceemu.protocol.level import MigrationScheme
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.serving.moving import Moved
 
 from .clients import GtkClient
 from .emulator import StartClient, in_step, whole

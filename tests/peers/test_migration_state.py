@@ -12,14 +12,14 @@ from spiceemu import Client, Display, SpiceServer
 from spiceemu.channels.display import DisplayChannel
 from spiceemu.guest.cursor import CROSS, HAND, CursorShape
 from spiceemu.guest.display import Head
-from spiceemu.moving import Moved
-from spiceemu.protocol import base, cursor, display, draw
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import ImageFlags, ImageType
-from spiceemu.protocol.level import MigrationScheme
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.protocol.messages import base, cursor, display, draw
+from spiceemu.protocol.messages.message import Message
+from spiceemu.serving.moving import Moved
 
-from ..drawing import noise
+from ..channels.drawings import noise
 from .clients import GtkClient
 from .emulator import StartClient, draw_everything, in_step, messages_by_channel, whole
 from .moves import (

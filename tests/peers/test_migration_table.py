@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spiceemu import KeyDown
+from spiceemu.errors import NotCompatible
 from spiceemu.guest.display import Head
-from spiceemu.protocol.errors import NotCompatible
 
 from .emulator import StartClient, StartViewer, draw_everything, picture_of, whole
 from .moves import (

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from spiceemu import SpiceServer
-from spiceemu.channels.events import ClientArrived, Disconnected, MigrationFailed
-from spiceemu.protocol import main
-from spiceemu.protocol.level import MigrationScheme
-from spiceemu.protocol.message import Message
-from spiceemu.tls import server_context, throwaway_certificate
+from spiceemu.events import ClientArrived, Disconnected, MigrationFailed
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.protocol.messages import main
+from spiceemu.protocol.messages.message import Message
+from spiceemu.serving.tls import server_context, throwaway_certificate
 
 from .certificates import Certificates
 from .clients import WARNINGS_OF_DISTRUST

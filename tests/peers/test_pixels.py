@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spiceemu import SpiceServer
-from spiceemu.guest.geometry import Rect
-from spiceemu.guest.surface import Surface
+from spiceemu.drawing.geometry import Rect
+from spiceemu.drawing.surface import Surface
 
 from .clients import spicy_screenshot
 from .emulator import SCENES, StartClient, check_pixels, connected, draw_everything, picture_of

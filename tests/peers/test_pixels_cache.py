@@ -8,12 +8,12 @@ import pytest
 
 from spiceemu import Display, SpiceServer
 from spiceemu.channels.pixmap_cache import MAX_ENTRIES
-from spiceemu.protocol import display as display_messages, draw
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import ImageFlags, ImageType
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.messages import display as display_messages, draw
+from spiceemu.protocol.messages.message import Message
 
-from ..drawing import noise
+from ..channels.drawings import noise
 from .clients import GtkClient
 from .emulator import StartClient, check_pixels, gradient, leave, messages_by_channel
 from .recorder import recording

@@ -11,7 +11,7 @@ from spiceemu import Display, SpiceServer
 from spiceemu.channels.display import MAX_QUEUED, DisplayChannel
 from spiceemu.protocol.capabilities import ChannelType
 
-from ..drawing import noise
+from ..channels.drawings import noise
 from .clients import spicy_screenshot
 from .emulator import SCENES, StartClient, check_pixels, draw_everything, draw_offscreen, in_step
 

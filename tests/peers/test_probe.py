@@ -7,10 +7,10 @@ import ssl
 import pytest
 
 from spiceemu import SpiceServer
-from spiceemu.likeness import ACCEPTED
-from spiceemu.probe import probe
+from spiceemu.errors import PermissionDenied
+from spiceemu.probing.likeness import ACCEPTED
+from spiceemu.probing.probe import probe
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import PermissionDenied
 
 from .certificates import Certificates
 from .conftest import PASSWORD

@@ -9,14 +9,14 @@ import pytest
 
 from spiceemu import SpiceServer
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, SERVER, lookup
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, MAX_SERVER_BODY, FrameReader
-from spiceemu.protocol.link_observer import LinkObserver
-from spiceemu.protocol.ticket import TICKET_SIZE
-from spiceemu.recorder import Recorder
-from spiceemu.recording import ClientBytes, RecordedConnection, Recording, read_recording
-from spiceemu.relay import Relay, Target
-from spiceemu.tls import server_context
+from spiceemu.protocol.link.observer import LinkObserver
+from spiceemu.protocol.link.ticket import TICKET_SIZE
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, lookup
+from spiceemu.recordings.recorder import Recorder
+from spiceemu.recordings.recording import ClientBytes, RecordedConnection, Recording, read_recording
+from spiceemu.recordings.relay import Relay, Target
+from spiceemu.serving.tls import server_context
 
 from .certificates import Certificates
 from .clients import GtkClient, spicy_screenshot

@@ -11,12 +11,12 @@ import pytest
 from spiceemu import Client, ClipboardText, Display, KeyUp, MonitorsRequested, MousePress, SpiceServer
 from spiceemu.channels.cursor import CursorChannel
 from spiceemu.guest.cursor import ARROW, CROSS, HAND, TEXT_BEAM, CursorShape
-from spiceemu.protocol import base, cursor, display, draw, inputs, main
-from spiceemu.protocol.agent_enums import AgentType
+from spiceemu.protocol.agent.enums import AgentType
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorType, ImageType, SurfaceFlags
-from spiceemu.protocol.message import Message
-from spiceemu.protocol.types import Image, Rect, Surface
+from spiceemu.protocol.messages import base, cursor, display, draw, inputs, main
+from spiceemu.protocol.messages.message import Message
+from spiceemu.protocol.messages.types import Image, Rect, Surface
 
 from ..protocol import captures
 from .clients import GtkClient

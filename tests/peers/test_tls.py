@@ -8,7 +8,7 @@ import pytest
 
 from spiceemu import ClipboardText, KeyUp, SpiceServer
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.tls import ThrowawayCertificate, server_context, throwaway_certificate
+from spiceemu.serving.tls import ThrowawayCertificate, server_context, throwaway_certificate
 
 from .clients import WARNINGS_OF_DISTRUST, spicy_screenshot
 from .emulator import (

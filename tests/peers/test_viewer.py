@@ -18,8 +18,8 @@ from spiceemu import (
     MouseRelease,
     SpiceServer,
 )
-from spiceemu.demo import run_demo
-from spiceemu.guest.drawables import Drawable, Text
+from spiceemu.desktop.demo import run_demo
+from spiceemu.drawing.operations import Drawable, Text
 
 from .conftest import PASSWORD
 from .emulator import LEFT, LEFT_MASK, RIGHT, RIGHT_MASK, StartViewer, draw_everything, picture_of, whole

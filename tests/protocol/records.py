@@ -10,9 +10,8 @@ from construct import Bytes, GreedyBytes
 from hypothesis import strategies as st
 
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, SERVER, Message, messages_of
-from spiceemu.protocol.compiler import scalar_of
-from spiceemu.protocol.layout import (
+from spiceemu.protocol.layout.compiler import scalar_of
+from spiceemu.protocol.layout.fields import (
     ArrayOf,
     Blob,
     Choice,
@@ -23,6 +22,7 @@ from spiceemu.protocol.layout import (
     Record,
     discriminator,
 )
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message, messages_of
 
 ALL_MESSAGES: list[type[Message]] = sorted(
     {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
+from spiceemu.errors import InvalidValue
 from spiceemu.protocol.capabilities import (
     ChannelType,
     Words,
@@ -14,7 +15,6 @@ from spiceemu.protocol.capabilities import (
     has_capability,
     to_words,
 )
-from spiceemu.protocol.errors import InvalidValue
 from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS
 
 

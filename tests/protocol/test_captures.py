@@ -11,8 +11,8 @@ from collections import Counter
 import pytest
 
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import CLIENT, SERVER, lookup
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, MAX_SERVER_BODY, FrameReader, FrameWriter
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, lookup
 
 from . import captures
 

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from hypothesis import given, strategies as st
 
-from spiceemu.protocol import base, display, inputs, main
-from spiceemu.protocol.catalogue import CLIENT, SERVER, Message
-from spiceemu.protocol.errors import InvalidValue, LimitExceeded, MalformedMessage
+from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage
 from spiceemu.protocol.framing import (
     LARGE_BODY,
     MAX_CLIENT_BODY,
@@ -23,7 +21,9 @@ from spiceemu.protocol.framing import (
     build_sub_messages,
     sub_messages,
 )
-from spiceemu.protocol.types import ChannelWait, ResourceID
+from spiceemu.protocol.messages import base, display, inputs, main
+from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message
+from spiceemu.protocol.messages.types import ChannelWait, ResourceID
 
 LIMIT = 1000
 HEADERS = pytest.mark.parametrize("mini", [True, False], ids=["mini", "full"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.catalogue import Message, lookup
+from spiceemu.protocol.messages.catalogue import Message, lookup
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "vectors"
 FOLDER = Path(os.environ.get("SPICEEMU_VECTORS", SHIPPED))

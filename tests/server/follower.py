@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from spiceemu.protocol import base, display, main
 from spiceemu.protocol.capabilities import ChannelType, MainCap
+from spiceemu.protocol.messages import base, display, main
 from spiceemu.server import SpiceServer
 
 from .probe import CACHE_SIZE, CAPABILITIES, Probe, ProbeChannel

@@ -18,10 +18,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Self, TypeVar
 
 from spiceemu.guest.display import Display
-from spiceemu.protocol import display, main
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap, InputsCap, MainCap, to_words
-from spiceemu.protocol.link_client import CLIENT_COMMON_CAPABILITIES, ClientLink
-from spiceemu.protocol.message import Message
+from spiceemu.protocol.link.client import CLIENT_COMMON_CAPABILITIES, ClientLink
+from spiceemu.protocol.messages import display, main
+from spiceemu.protocol.messages.message import Message
 from spiceemu.server import SpiceServer
 
 from ..channels.far_side import FULL, Conversation

@@ -9,15 +9,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from spiceemu.protocol import main
+from spiceemu.errors import BadConnectionId, ChannelNotAvailable, PermissionDenied
 from spiceemu.protocol.capabilities import ChannelType, Words
-from spiceemu.protocol.compat import Feature
-from spiceemu.protocol.errors import BadConnectionId, ChannelNotAvailable, PermissionDenied
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.level import Level
-from spiceemu.protocol.link import Linked, LinkRequest, ServerLink
-from spiceemu.protocol.message import CLIENT, SERVER
-from spiceemu.protocol.types import ChannelId
+from spiceemu.protocol.levels.compat import Feature
+from spiceemu.protocol.levels.level import Level
+from spiceemu.protocol.link.server import Linked, LinkRequest, ServerLink
+from spiceemu.protocol.messages import main
+from spiceemu.protocol.messages.message import CLIENT, SERVER
+from spiceemu.protocol.messages.types import ChannelId
 
 SESSION_ID = 0x1234
 PATIENCE = 10.0

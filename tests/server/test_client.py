@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from spiceemu.channels.channel import Channel
-from spiceemu.channels.events import (
+from spiceemu.channels.inputs import InputsChannel
+from spiceemu.client import NEAR_MISSES, Client
+from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
+from spiceemu.events import (
     ChannelClosed,
     ChannelOpened,
     Disconnected,
@@ -18,12 +21,9 @@ from spiceemu.channels.events import (
     MouseMotion,
     Synced,
 )
-from spiceemu.channels.inputs import InputsChannel
-from spiceemu.client import NEAR_MISSES, Client
-from spiceemu.event_log import MAX_EVENTS, EventLog
-from spiceemu.protocol import base, display, inputs
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import ExpectationFailed, InvalidValue, WrongState
+from spiceemu.protocol.messages import base, display, inputs
+from spiceemu.sessions.event_log import MAX_EVENTS, EventLog
 
 from ..channels.far_side import Wake, linked
 from .probe import PATIENCE, Probe, serving

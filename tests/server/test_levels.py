@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from spiceemu import MousePosition, Violation
+from spiceemu.errors import InvalidValue, NotCompatible, WrongState
 from spiceemu.guest.display import Head
-from spiceemu.protocol import base, cursor, display, draw, inputs, main
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap, from_words
-from spiceemu.protocol.compat import (
+from spiceemu.protocol.enums import BrushType, ImageType
+from spiceemu.protocol.levels.compat import (
     FEATURES_MASK_V04,
     FEATURES_MASK_V06,
     FEATURES_MASK_V08,
@@ -16,11 +17,10 @@ from spiceemu.protocol.compat import (
     CompatVersion,
     Feature,
 )
-from spiceemu.protocol.enums import BrushType, ImageType
-from spiceemu.protocol.errors import InvalidValue, NotCompatible, WrongState
-from spiceemu.protocol.level import CURRENT, LEVELS, get_current_compat_version, get_supported_features, level_of
-from spiceemu.protocol.message import Message
-from spiceemu.protocol.types import Brush, DisplayBase, Image, ImageDescriptor, Point16, Rect, Surface
+from spiceemu.protocol.levels.level import CURRENT, LEVELS, get_current_compat_version, get_supported_features, level_of
+from spiceemu.protocol.messages import base, cursor, display, draw, inputs, main
+from spiceemu.protocol.messages.message import Message
+from spiceemu.protocol.messages.types import Brush, DisplayBase, Image, ImageDescriptor, Point16, Rect, Surface
 from spiceemu.server import SpiceServer
 
 from .probe import Probe, serving

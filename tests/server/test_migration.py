@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from spiceemu import migration, moving, snapshot
-from spiceemu.channels.events import (
+from spiceemu.channels.migration import MAX_PARKED
+from spiceemu.channels.pixmap_cache import ENTRY, MAX_ENTRIES
+from spiceemu.desktop.demo import client_info
+from spiceemu.errors import InvalidValue, LinkError, MalformedSnapshot, MigrationAborted, NotCompatible, WrongState
+from spiceemu.events import (
     ChannelClosed,
     ClientArrived,
     Disconnected,
@@ -21,24 +24,15 @@ from spiceemu.channels.events import (
     MigrationFailed,
     Violation,
 )
-from spiceemu.channels.migration import MAX_PARKED
-from spiceemu.channels.pixmap_cache import ENTRY, MAX_ENTRIES
-from spiceemu.demo import client_info
 from spiceemu.guest import state as guest_state
-from spiceemu.migration import ARRIVAL_TIMEOUT, Destination
-from spiceemu.moving import Moved, destination_of
-from spiceemu.protocol import base, inputs, main
 from spiceemu.protocol.capabilities import MainCap
-from spiceemu.protocol.errors import (
-    InvalidValue,
-    LinkError,
-    MalformedSnapshot,
-    MigrationAborted,
-    NotCompatible,
-    WrongState,
-)
-from spiceemu.protocol.level import MigrationScheme
+from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.protocol.messages import base, inputs, main
 from spiceemu.server import SpiceServer
+from spiceemu.serving import moving
+from spiceemu.serving.moving import Moved, destination_of
+from spiceemu.sessions import migration, snapshot
+from spiceemu.sessions.migration import ARRIVAL_TIMEOUT, Destination
 
 from .follower import ALL, CURSOR, DISPLAY, INPUTS, MAIN, Follower
 from .probe import PATIENCE, ProbeChannel, serving, turns, until

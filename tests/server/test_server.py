@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from spiceemu import listeners
-from spiceemu.channels.events import (
+from spiceemu.errors import (
+    AddressUnavailable,
+    BadConnectionId,
+    ChannelNotAvailable,
+    ExpectationFailed,
+    InvalidValue,
+    PermissionDenied,
+    WrongState,
+)
+from spiceemu.events import (
     ChannelClosed,
     ChannelOpened,
     ChannelsAttached,
@@ -21,19 +29,11 @@ from spiceemu.channels.events import (
     Latency,
     Violation,
 )
-from spiceemu.protocol import base, display, inputs, main
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.errors import (
-    AddressUnavailable,
-    BadConnectionId,
-    ChannelNotAvailable,
-    ExpectationFailed,
-    InvalidValue,
-    PermissionDenied,
-    WrongState,
-)
-from spiceemu.protocol.link_client import ClientLink
+from spiceemu.protocol.link.client import ClientLink
+from spiceemu.protocol.messages import base, display, inputs, main
 from spiceemu.server import SpiceServer
+from spiceemu.serving import listeners
 
 from .probe import PATIENCE, Probe, ProbeChannel, serving
 
@@ -213,7 +213,7 @@ async def test_it_starts_once() -> None:
     [
         ({"title": "\ud800"}, "a title is text that UTF-8 can hold"),
         ({"title": 5}, "a title is text that UTF-8 can hold"),
-        ({"title": "x" * 70_000}, r"the title takes 70000 bytes, the limit is 65536 \(MAX_TITLE\)"),
+        ({"title": "x" * 70_000}, r"the title takes 70000 bytes, the limit is 65536 \(MAX_NAME\)"),
         ({"uuid": "x"}, r"a guest's uuid is a uuid\.UUID, not 'x'"),
         (
             {"displays": (640, 480)},

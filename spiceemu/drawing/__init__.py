@@ -1,0 +1,1 @@
+"""Drawing: operations as values, and the canvas that paints them. Usable without all the rest."""

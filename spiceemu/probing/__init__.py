@@ -1,0 +1,1 @@
+"""What looks at other servers: which level they behave like."""

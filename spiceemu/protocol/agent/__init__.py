@@ -1,0 +1,1 @@
+"""The messages of the guest's agent, which travel in pieces on the main channel."""

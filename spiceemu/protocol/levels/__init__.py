@@ -1,0 +1,1 @@
+"""Levels: what servers of each version had, and what follows from it for a message."""

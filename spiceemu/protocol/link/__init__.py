@@ -1,0 +1,1 @@
+"""The link: what both sides say before a connection carries messages."""

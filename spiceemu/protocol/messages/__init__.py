@@ -1,0 +1,1 @@
+"""Every message of spice.proto, each declared once."""

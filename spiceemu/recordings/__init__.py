@@ -1,0 +1,1 @@
+"""What stands between others and writes down what they say."""

@@ -1,0 +1,419 @@
+"""A relay: stands between any client and any server, and shows what passes to whoever wants to see or change it.
+
+::
+
+    async with Relay(Target("127.0.0.1", 5900), observer=Recorder(writer)) as relay:
+        print(relay.uri)
+
+It knows nothing of the protocol. A client's connection becomes one to the server, and what one sends reaches the other
+byte by byte, no sooner than the other takes it. A side that ends its sending ends it for the other, one that breaks off
+breaks the other off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from spiceemu.errors import InvalidValue, WrongState
+from spiceemu.protocol.limits import LINK_TIMEOUT
+from spiceemu.serving import listeners
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+READ_SIZE = 1 << 16
+"""Bytes passed on at a time. A direction holds at most ten times as many, most of them what asyncio reads at once."""
+
+MAX_RELAYED = 256
+"""Connections at a time; more are closed at once."""
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds that the server may take to accept a connection, with TLS and all."""
+
+HALF_CLOSED_TIMEOUT = 10.0
+"""Seconds that one side may go on after the other has ended; SPICE has no use for that."""
+
+ACCEPT_AGAIN = 1.0
+"""Seconds until the next try where the system has no files left for another connection."""
+
+RESET = struct.pack("ii", 1, 0)
+"""A socket's linger that makes closing it a reset."""
+
+log = logging.getLogger("spiceemu.relay")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a relay connects to.
+
+    :param host: name or address; not used with ``unix_path``.
+    :param unix_path: path of a unix socket.
+    :param tls: the context to connect with TLS; None for a plain connection.
+    :param server_name: whom the server's certificate must name; the host if empty.
+    :raises InvalidValue: the host, the port or the server's name can be none.
+    """
+
+    host: str = ""
+    port: int = 0
+    unix_path: str | None = None
+    tls: ssl.SSLContext | None = None
+    server_name: str = ""
+
+    def __post_init__(self) -> None:
+        listeners.check_port(self.port)
+        for name in (self.host, self.server_name):
+            listeners.check_host(name)
+
+    def __str__(self) -> str:
+        return self.unix_path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
+
+
+_TARGET = re.compile(r"(?:spice://)?(?P<host>\[[^\[\]/@?]+\]|[^\[\]:/@?]+):(?P<port>[0-9]{1,5})/?")
+
+
+_UNIX = "spice+unix://"
+
+
+def is_unix(address: str) -> bool:
+    """Whether an address as users write it is that of a unix socket."""
+    return address.startswith(_UNIX)
+
+
+def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
+    """Read an address as users write it: ``HOST:PORT``, ``spice://HOST:PORT`` or ``spice+unix:///PATH``.
+
+    :raises InvalidValue: it is none of these, or names no host that there can be.
+    """
+    unix = text.removeprefix(_UNIX)
+    if unix != text and unix.startswith("/"):
+        return Target(unix_path=unix, tls=tls)
+    found = _TARGET.fullmatch(text)
+    if found is None:
+        raise InvalidValue(f"{text!r} is no address such as 127.0.0.1:5900, [::1]:5900 or spice+unix:///path")
+    return Target(found["host"].strip("[]"), int(found["port"]), tls=tls)
+
+
+@dataclass(eq=False)
+class RelayedConnection:
+    """A client's connection as observers know it.
+
+    :ivar number: connections count from 1.
+    :ivar client: the client's address and port, or ``unix``.
+    :ivar secure: whether the client came over TLS.
+    :ivar client_bytes: how many the client has sent.
+    :ivar server_bytes: how many the server has sent.
+    """
+
+    number: int
+    client: str
+    secure: bool
+    client_bytes: int = 0
+    server_bytes: int = 0
+
+
+class RelayObserver:
+    """Sees what passes a relay, and may change it. Every method may be replaced; these here do nothing.
+
+    A method that raises ends the whole relay; see :meth:`Relay.wait`.
+    """
+
+    def opened(self, connection: RelayedConnection) -> None:
+        """Note that a client has connected; the server is connected to next."""
+
+    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:  # noqa: ARG002
+        """Take what the client sent; return what the server shall get."""
+        return data
+
+    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:  # noqa: ARG002
+        """Take what the server sent; return what the client shall get."""
+        return data
+
+    def closed(self, connection: RelayedConnection, reason: str) -> None:
+        """Note that a connection is gone; the reason is empty where both sides just closed it."""
+
+
+class Relay:
+    """Relays from ``start()`` to ``close()``, or inside ``async with``.
+
+    :param target: the server.
+    :param host: address to listen on.
+    :param port: port to listen on, 0 for any free one, None for none.
+    :param unix_path: a unix socket to listen on as well.
+    :param tls: the context that clients are answered with on the port; None for plain connections.
+    :param observer: sees and may change what passes.
+    :raises InvalidValue: there is nothing to listen on.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = 0,
+        unix_path: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        observer: RelayObserver | None = None,
+    ) -> None:
+        if port is None and unix_path is None:
+            raise InvalidValue("nothing to listen on: give port or unix_path")
+        self.target = target
+        self.host = host
+        self.port = port
+        """The real one once the relay listens."""
+        self.unix_path = unix_path
+        self.observer = observer or RelayObserver()
+        self._tls = tls
+        self._sockets: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._relayed = 0
+        self._count = 0
+        self._failure: asyncio.Future[None] | None = None
+
+    @property
+    def uri(self) -> str:
+        """The address for clients, such as ``spice://127.0.0.1:5930``.
+
+        :raises WrongState: the relay does not listen.
+        """
+        if not self._sockets:
+            raise WrongState("the relay has no address before it is started")
+        plain, secure = (None, self.port) if self._tls else (self.port, None)
+        return listeners.uri_of(self.host, plain, secure, self.unix_path)
+
+    async def start(self) -> None:
+        """Listen; a client that connects after this returns is relayed.
+
+        :raises AddressUnavailable: the port is in use or the address is not this machine's.
+        :raises WrongState: the relay listens already.
+        """
+        if self._sockets:
+            raise WrongState("the relay is started already")
+        found = listeners.listen_tcp(self.host, self.port) if self.port is not None else []
+        try:
+            if found:
+                self.port = found[0].getsockname()[1]
+            if self.unix_path is not None:
+                found.append(listeners.listen_unix(self.unix_path))
+        except BaseException:
+            listeners.close_all(found)
+            raise
+        self._sockets = found
+        self._failure = asyncio.get_running_loop().create_future()
+        for each in found:
+            self._run(self._accept(each, None if each.family == listeners.AF_UNIX else self._tls))
+
+    async def close(self) -> None:
+        """Stop listening and end every connection. Safe to call twice."""
+        sockets, self._sockets = self._sockets, []
+        for task in list(self._tasks):
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        listeners.close_all(sockets)
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until the relay is closed, or the observer fails: raises what that raised.
+
+        :raises WrongState: the relay does not listen.
+        """
+        if self._failure is None:
+            raise WrongState("the relay is not started")
+        await asyncio.shield(self._failure)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # Connections
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._end_task)
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
+            self._failure.exception()  # taken, should nobody wait for it
+            log.error("the relay ends, for its observer failed: %r", error)
+            for other in self._tasks:
+                other.cancel()
+
+    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listener)
+            except OSError as error:
+                log.warning("cannot accept a connection: %s", error)
+                await asyncio.sleep(ACCEPT_AGAIN)
+                continue
+            if self._relayed >= MAX_RELAYED:
+                log.warning("closing a connection: there are %d already (MAX_RELAYED)", MAX_RELAYED)
+                accepted.close()
+                continue
+            self._relayed += 1
+            self._count += 1
+            client = listeners.show_address(*address[:2]) if isinstance(address, tuple) else "unix"
+            self._run(self._relay(RelayedConnection(self._count, client, tls is not None), accepted, tls))
+
+    async def _relay(self, connection: RelayedConnection, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Everything of one connection; only what an observer raises leaves it."""
+        reason = "the relay ends"
+        ends: list[_End] = []
+        broken = False
+        try:
+            self.observer.opened(connection)
+            try:
+                ends.append(await _End.accepted(accepted, tls))
+                ends.append(await _End.connected(self.target))
+                await self._pass_both(connection, *ends)
+                reason = ""
+            except _BrokenOff as error:
+                reason = str(error)
+                broken = len(ends) == 2  # else there was nothing yet to break off
+                log.info("connection %d: %s", connection.number, reason)
+        finally:
+            self._relayed -= 1
+            for end in ends:
+                end.drop(broken=broken)
+            if not ends:
+                accepted.close()
+            self.observer.closed(connection, reason)
+
+    async def _pass_both(self, connection: RelayedConnection, client: _End, server: _End) -> None:
+        def from_client(data: bytes) -> bytes:
+            connection.client_bytes += len(data)
+            return self.observer.client_data(connection, data)
+
+        def from_server(data: bytes) -> bytes:
+            connection.server_bytes += len(data)
+            return self.observer.server_data(connection, data)
+
+        loop = asyncio.get_running_loop()
+        ways = {
+            loop.create_task(client.pass_on(server, from_client)),
+            loop.create_task(server.pass_on(client, from_server)),
+        }
+        try:
+            done, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if left and all(way.exception() is None for way in done):
+                done |= (await asyncio.wait(left, timeout=HALF_CLOSED_TIMEOUT))[0]
+            for way in done:
+                way.result()
+            for end in (client, server):
+                await end.finish()
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+
+class _BrokenOff(Exception):
+    """A connection did not come about, or ended otherwise than by being closed. An observer's own errors are none."""
+
+
+class _End:
+    """A connection of ours: with the client, or with the server."""
+
+    def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.name = name
+        self._reader = reader
+        self._writer = writer
+        self._socket = writer.get_extra_info("socket")
+        writer.transport.set_write_buffer_limits(high=READ_SIZE)
+
+    @classmethod
+    async def accepted(cls, accepted: socket.socket, tls: ssl.SSLContext | None) -> Self:
+        """The client's, with the handshake where there is TLS."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ_SIZE, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        try:
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol, accepted, ssl=tls, ssl_handshake_timeout=LINK_TIMEOUT if tls else None
+            )
+        except OSError as error:
+            raise _BrokenOff(f"no TLS with the client: {listeners.reason_of(error)}") from error
+        return cls("the client", reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+    @classmethod
+    async def connected(cls, target: Target) -> Self:
+        """The server's."""
+        name = (target.server_name or target.host) if target.tls else None
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                if target.unix_path is not None:
+                    opening = asyncio.open_unix_connection(
+                        target.unix_path, limit=READ_SIZE, ssl=target.tls, server_hostname=name
+                    )
+                else:
+                    opening = asyncio.open_connection(
+                        target.host, target.port, limit=READ_SIZE, ssl=target.tls, server_hostname=name
+                    )
+                reader, writer = await opening
+        except TimeoutError as error:
+            raise _BrokenOff(f"cannot reach {target} in {CONNECT_TIMEOUT:g} s (CONNECT_TIMEOUT)") from error
+        except OSError as error:
+            raise _BrokenOff(f"cannot reach {target}: {listeners.reason_of(error)}") from error
+        return cls("the server", reader, writer)
+
+    async def pass_on(self, other: _End, see: Callable[[bytes], bytes]) -> None:
+        """Pass on what comes from here until there is no more."""
+        while data := await self._read():
+            if data := see(data):
+                await other._write(data)
+        other._end_writing()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._reader.read(READ_SIZE)
+        except OSError as error:
+            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError as error:
+            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
+
+    def _end_writing(self) -> None:
+        if self._writer.is_closing():
+            return
+        if self._writer.can_write_eof():
+            with suppress(OSError):  # gone already, which reading from it will tell
+                self._writer.write_eof()
+        else:
+            self._writer.close()  # TLS in asyncio ends both ways at once
+
+    async def finish(self) -> None:
+        """Close after what is written has gone out, or ``HALF_CLOSED_TIMEOUT`` has passed."""
+        if not self._writer.is_closing():  # asyncio's TLS transport of 3.11.2 cannot be aborted once it is closed twice
+            self._writer.close()
+        with suppress(OSError):  # a time that is up is one
+            async with asyncio.timeout(HALF_CLOSED_TIMEOUT):
+                await self._writer.wait_closed()
+
+    def drop(self, *, broken: bool) -> None:
+        """Close at once if it is open still; with ``broken`` so that the other end sees it break off as well."""
+        if broken and self._socket is not None and self._socket.fileno() >= 0:
+            with suppress(OSError):  # not every kind of socket can do that
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._writer.transport.abort()

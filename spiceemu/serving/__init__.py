@@ -1,0 +1,1 @@
+"""What runs inside a server: sockets, connections, clients, moves. asyncio begins here."""

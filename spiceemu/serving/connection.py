@@ -1,0 +1,398 @@
+"""One connection's bytes: the link, then a channel, and back-pressure both ways.
+
+The protocol is in the sans-IO layers; here are a transport, a clock and four rules. What is sent is written only while
+the transport's own buffer is empty, large pictures in slices, so a slow client's data waits where it can still be
+merged. A client that makes us answer but does not read is not read from. A link that is not done by its deadline is
+dropped, TLS handshake and all. A connection that is closed ends soon, whether its client reads the rest or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spiceemu.errors import RemoteError
+from spiceemu.protocol.limits import LINK_TIMEOUT
+from spiceemu.protocol.link.server import LinkPolicy, LinkState, ServerLink
+
+if TYPE_CHECKING:
+    import ssl
+
+    from spiceemu.channels.channel import Channel
+    from spiceemu.channels.migration import ParkedChannel
+    from spiceemu.protocol.link.server import Linked
+
+SLICE = 3 << 18
+"""Bytes of a large buffer written at a time; the transport copies what the socket does not take at once.
+
+Half a MiB to three quarters were the fastest: a whole MiB costs a third of the rate of large frames.
+"""
+
+JOIN_BELOW = 1 << 16
+"""Buffers up to this size are joined into one write; larger ones are written as they are, uncopied."""
+
+MAX_UNSENT = 1 << 20
+"""Bytes of answers that wait for a client before it is no longer read from."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds a connection may take to send its last bytes when it is closed."""
+
+FAREWELL_TIMEOUT = 0.5
+"""Seconds a client has to close its side when the server closes."""
+
+LAST_WORDS = 0.2
+"""Seconds for what a TLS client has sent before it heard that we end."""
+
+LOCAL_PEER = "unix"
+"""The name of who comes by a unix socket, which tells no address."""
+
+log = logging.getLogger("spiceemu.connection")
+
+
+class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
+    """Puts ``[session=… channel=…]`` before every line of a connection."""
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[str, Any]:
+        """Prefix the message with what ``extra`` holds."""
+        context = " ".join(f"{key}={value}" for key, value in (self.extra or {}).items())
+        return f"[{context}] {msg}", kwargs
+
+
+class Home(Protocol):
+    """What a connection needs from the server it belongs to."""
+
+    @property
+    def policy(self) -> LinkPolicy:
+        """What decides about links."""
+
+    def adopt(self, connection: Connection, linked: Linked, now: float) -> Attachment:
+        """Take a linked connection into its session."""
+
+    def connection_began(self, connection: Connection) -> None:
+        """Count a connection, or close it because there are too many."""
+
+    def connection_ended(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+
+
+class Attachment(Protocol):
+    """A connection's place in a session."""
+
+    label: str
+
+    @property
+    def channel(self) -> Channel | ParkedChannel:
+        """The channel that the connection carries now."""
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take what the client sent; raises RemoteError."""
+
+    def violated(self, error: RemoteError) -> None:
+        """Note that the client broke the protocol."""
+
+    def closed(self, reason: str) -> None:
+        """Note that the connection is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection, from the first byte of its link to its end.
+
+    :param home: the server.
+    :param tls: what a TLS connection begins with; None for a plain one.
+    """
+
+    def __init__(self, home: Home, *, tls: ssl.SSLContext | None = None) -> None:
+        self.home = home
+        self.secure = tls is not None
+        self.attachment: Attachment | None = None
+        self.log: logging.LoggerAdapter[logging.Logger] | logging.Logger = log
+        self._link: ServerLink | None = None
+        self._transport: asyncio.Transport
+        self._deadline: asyncio.TimerHandle | None = None
+        self._tls = tls
+        self._handshake: asyncio.Task[asyncio.Transport | None] | None = None
+        self._early: list[bytes] = []  # came with the end of the handshake, before its task knew
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._paused = False
+        self._pump_due = False
+        self._hung_up = False
+        self._says_no_more = False
+        self._reason = ""
+        self._loop = asyncio.get_running_loop()
+        self._closed = asyncio.Event()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the link, or the TLS handshake before it."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        peer = _peer_name(transport)
+        local = peer == LOCAL_PEER
+        self._link = ServerLink(self.home.policy, secure=self.secure, local=local, now=self._loop.time())
+        self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
+        self.log = ConnectionLogger(log, {"peer": peer})
+        self.log.debug("connected%s", " over TLS" if self.secure else "")
+        self.home.connection_began(self)
+        if self._tls is not None and not transport.is_closing():
+            # Not by asyncio's TLS servers: they own a connection until its handshake is done, so that it could be
+            # neither counted nor closed.
+            handshake = self._loop.start_tls(
+                transport,
+                self,
+                self._tls,
+                server_side=True,
+                ssl_handshake_timeout=LINK_TIMEOUT,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT,
+            )
+            self._handshake = self._loop.create_task(handshake)
+            self._handshake.add_done_callback(self._end_handshake)
+
+    def _end_handshake(self, handshake: asyncio.Task[asyncio.Transport | None]) -> None:
+        self._handshake = None
+        if handshake.cancelled() or handshake.exception() is not None:
+            error = None if handshake.cancelled() else handshake.exception()
+            self.connection_lost(error if isinstance(error, Exception) else None)  # asyncio says so only sometimes
+        elif not self._closed.is_set():
+            transport = handshake.result()
+            assert transport is not None
+            self._transport = transport
+            # asyncio's TLS transport takes a limit of 0 for a buffer that is always full.
+            transport.set_write_buffer_limits(high=1)
+            early, self._early = self._early, []
+            for data in early:
+                self.data_received(data)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the link or of the channel."""
+        if self._is_over:
+            return
+        if self._handshake is not None:
+            self._early.append(data)
+        elif self._link is not None:
+            self._receive_link(data)
+        else:
+            self._receive_messages(data)
+
+    def eof_received(self) -> None:
+        """Close our side as well; SPICE has no half-open connections."""
+        if self._link is not None:
+            self._link.receive_eof()
+        self.close()
+
+    def pause_writing(self) -> None:
+        """Wait until the socket takes more."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        self._paused = False
+        self.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the session, or note why there never was one."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._waiting.clear()
+        self.home.connection_ended(self)
+        reason = self._reason or (str(exc) if exc else "")
+        if self.attachment is not None:
+            self.attachment.closed(reason)
+        else:
+            failure = self._link.failure if self._link else None
+            self.log.info("left before the link was done: %s", reason or failure or "no reason")
+
+    # Link
+
+    def _receive_link(self, data: bytes) -> None:
+        assert self._link is not None
+        link = self._link
+        link.receive_data(data, self._loop.time())
+        answer = link.data_to_send()
+        if answer:
+            self._transport.write(answer)
+        if link.state is LinkState.CLOSED:
+            self.log.warning("link refused: %s", link.failure)
+            self.close(str(link.failure))
+        elif link.linked is not None:
+            self._become_channel(link.linked)
+
+    def _become_channel(self, linked: Linked) -> None:
+        assert self._deadline is not None
+        self._deadline.cancel()
+        self._link = None
+        self.attachment = self.home.adopt(self, linked, self._loop.time())
+        self.log = ConnectionLogger(log, {"session": self.attachment.label, "channel": self.attachment.channel.name})
+        self.log.info("linked")
+        if linked.leftover:
+            self._receive_messages(linked.leftover)
+        self.pump()
+
+    def _check_link(self) -> None:
+        if self._link is not None:
+            self._link.check_time(self._loop.time() + self._loop_resolution)
+            if self._link.state is LinkState.CLOSED:
+                self.log.warning("%s", self._link.failure)
+                self.abort(str(self._link.failure))
+
+    _loop_resolution = 0.01  # asyncio may call a little early
+
+    # Channel
+
+    def _receive_messages(self, data: bytes) -> None:
+        assert self.attachment is not None
+        try:
+            self.attachment.receive_data(data, self._loop.time())
+        except RemoteError as error:
+            self.violate(error)
+            return
+        self.pump()
+
+    def check_time(self, now: float) -> None:
+        """Judge the channel's deadlines."""
+        if self.attachment is not None and not self._is_over:
+            try:
+                self.attachment.channel.check_time(now)
+            except RemoteError as error:
+                self.violate(error)
+
+    def violate(self, error: RemoteError) -> None:
+        """Close the connection because the client broke the protocol."""
+        assert self.attachment is not None
+        self.log.warning("%s; closing", error)
+        self.attachment.violated(error)
+        self.close(str(error))
+
+    def wake(self) -> None:
+        """Write soon what the channel has; many calls of one loop turn become one write."""
+        if not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._pump_soon)
+
+    def _pump_soon(self) -> None:
+        self._pump_due = False
+        self.pump()
+
+    def pump(self) -> None:
+        """Write while the transport's buffer is empty and the channel has something."""
+        if self.attachment is None or self._is_over or self._says_no_more:
+            return
+        channel = self.attachment.channel
+        if not self._waiting and not self._paused:
+            self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
+        more = bool(self._waiting)
+        while self._waiting and not (self._paused or self._transport.is_closing()):
+            self._transport.write(self._waiting.popleft())
+        if more and not self._paused:
+            self.wake()  # for what the channel has besides: in the loop's next turn, so that others have theirs
+        self._limit_reading(channel)
+
+    def _limit_reading(self, channel: Channel | ParkedChannel) -> None:
+        if self._transport.is_closing():
+            return
+        if self._paused and channel.unsent > MAX_UNSENT:
+            self._transport.pause_reading()
+        elif not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing is sent any more, and what comes is not looked at."""
+        return self._hung_up or self._transport.is_closing()
+
+    def hang_up(self, reason: str = "", timeout: float = CLOSE_TIMEOUT) -> None:
+        """End our side, and close when the client has ended its own, or so many seconds have passed.
+
+        The client is in the middle of something, perhaps: to one that sends to a closed socket the connection broke.
+        """
+        if self._handshake is not None or self._is_over or not self._transport.can_write_eof():
+            self.close(reason)  # TLS has an ending of its own
+            return
+        self._hung_up = True
+        self._reason = reason
+        self._end_writing(timeout)
+
+    def hear_out(self) -> None:
+        """End our side, and take what the client has said until it ends its own, or ``CLOSE_TIMEOUT`` has passed."""
+        if self._is_over or self._says_no_more:
+            return
+        self._says_no_more = True
+        if self._handshake is None and self._transport.can_write_eof():
+            self._end_writing()
+        else:  # TLS ends both sides at once: what is on its way now has that long to come
+            self._deadline = self._loop.call_later(LAST_WORDS, self.close)
+
+    def _end_writing(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        self._set_abort(timeout)
+        while self._waiting:  # or the client would see the end of what it is sent in the middle of a message
+            self._transport.write(self._waiting.popleft())
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has gone, and asyncio has not heard of it yet
+            self._transport.abort()
+        if not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def _set_abort(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_later(timeout, self.abort)
+
+    def close(self, reason: str = "") -> None:
+        """Close after what is written has gone out, or ``CLOSE_TIMEOUT`` has passed."""
+        if self._handshake is not None:
+            self.abort(reason)
+        elif not self._transport.is_closing():  # asyncio's TLS transport cannot be aborted any more if closed twice
+            self._reason = self._reason or reason
+            self._transport.close()
+            self._set_abort()
+
+    def abort(self, reason: str = "") -> None:
+        """Close at once, whatever is still to be sent."""
+        self._reason = self._reason or reason
+        self._transport.abort()
+        if self._handshake is not None:
+            self._handshake.cancel()
+
+    @property
+    def refusal(self) -> str:
+        """Why the link came to nothing; empty if it did not, or the client just left."""
+        failure = self._link.failure if self._link is not None else None
+        return str(failure or "")
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone."""
+        await self._closed.wait()
+
+
+def _writes(buffers: list[bytes], *, join: bool) -> list[bytes | memoryview]:
+    """What to write at a time: small neighbours as one buffer, large ones in slices that are views of the original.
+
+    Over TLS nothing is joined. spice-gtk reads on only while its *socket* has data, so of several messages in one TLS
+    record it handles the first alone, until something else arrives.
+    """
+    writes: list[bytes | memoryview] = []
+    small: list[bytes] = []
+    for buffer in buffers:
+        if join and len(buffer) <= JOIN_BELOW:
+            small.append(buffer)
+            continue
+        if small:
+            writes.append(b"".join(small))
+            small = []
+        view = memoryview(buffer)
+        writes += [view[start : start + SLICE] for start in range(0, len(view), SLICE)]
+    if small:
+        writes.append(b"".join(small))
+    return writes
+
+
+def _peer_name(transport: asyncio.BaseTransport) -> str:
+    peer = transport.get_extra_info("peername")
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else LOCAL_PEER
