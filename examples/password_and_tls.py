@@ -7,17 +7,14 @@ Point a client at it with the printed CA file: ``remote-viewer --spice-ca-file=C
 import asyncio
 import tempfile
 
-from spiceemu import SpiceServer
-from spiceemu.serving.tls import server_context, throwaway_certificate
+from spiceemu import SpiceServer, Tls, server_context, throwaway_certificate
 
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = throwaway_certificate(folder)
         server = SpiceServer(
-            tls_port=0,
-            tls=server_context(made.certificate, made.key),
-            tls_channels=["main", "inputs"],
+            tls=Tls(server_context(made.certificate, made.key), channels=["main", "inputs"]),
             password="s3cret",
             password_lifetime=60,
         )

@@ -18,13 +18,18 @@ from __future__ import annotations
 from spiceemu._version import __version__
 
 _HOMES = {
-    "spiceemu.client": ("Client",),
+    "spiceemu.channels.tap": ("MessageTap",),
+    "spiceemu.client": (
+        "Client",
+        "ClientChannel",
+    ),
     "spiceemu.drawing.pictures": ("Picture",),
     "spiceemu.errors": (
         "AddressUnavailable",
         "BadConnectionId",
         "ChannelNotAvailable",
         "ExpectationFailed",
+        "HangUp",
         "IllegalMessage",
         "InvalidData",
         "InvalidMagic",
@@ -75,6 +80,7 @@ _HOMES = {
         "PreferredCompression",
         "PreferredVideoCodecs",
         "RequestRefused",
+        "ServerFailed",
         "Violation",
     ),
     "spiceemu.guest.cursor": ("CursorShape",),
@@ -109,7 +115,16 @@ _HOMES = {
     ),
     "spiceemu.server": ("SpiceServer",),
     "spiceemu.serving.moving": ("Moved",),
-    "spiceemu.sessions.migration": ("Destination",),
+    "spiceemu.serving.options": (
+        "Limits",
+        "Tls",
+    ),
+    "spiceemu.serving.tls": (
+        "server_context",
+        "throwaway_certificate",
+    ),
+    "spiceemu.sessions.destination": ("Destination",),
+    "spiceemu.sessions.tables": ("Tables",),
 }
 """Where each name is."""
 

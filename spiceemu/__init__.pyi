@@ -1,11 +1,13 @@
 from spiceemu._version import __version__ as __version__
-from spiceemu.client import Client as Client
+from spiceemu.channels.tap import MessageTap as MessageTap
+from spiceemu.client import Client as Client, ClientChannel as ClientChannel
 from spiceemu.drawing.pictures import Picture as Picture
 from spiceemu.errors import (
     AddressUnavailable as AddressUnavailable,
     BadConnectionId as BadConnectionId,
     ChannelNotAvailable as ChannelNotAvailable,
     ExpectationFailed as ExpectationFailed,
+    HangUp as HangUp,
     IllegalMessage as IllegalMessage,
     InvalidData as InvalidData,
     InvalidMagic as InvalidMagic,
@@ -56,6 +58,7 @@ from spiceemu.events import (
     PreferredCompression as PreferredCompression,
     PreferredVideoCodecs as PreferredVideoCodecs,
     RequestRefused as RequestRefused,
+    ServerFailed as ServerFailed,
     Violation as Violation,
 )
 from spiceemu.guest.cursor import CursorShape as CursorShape
@@ -82,4 +85,7 @@ from spiceemu.recordings.recording import RecordingReader as RecordingReader
 from spiceemu.recordings.relay import Relay as Relay, RelayObserver as RelayObserver, Target as Target
 from spiceemu.server import SpiceServer as SpiceServer
 from spiceemu.serving.moving import Moved as Moved
-from spiceemu.sessions.migration import Destination as Destination
+from spiceemu.serving.options import Limits as Limits, Tls as Tls
+from spiceemu.serving.tls import server_context as server_context, throwaway_certificate as throwaway_certificate
+from spiceemu.sessions.destination import Destination as Destination
+from spiceemu.sessions.tables import Tables as Tables

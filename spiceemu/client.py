@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, overload
 
 from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
-from spiceemu.events import ChannelClosed, ClientArrived, Disconnected, DisplayReady, Event, Synced
+from spiceemu.events import Event, ServerFailed
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
 
 if TYPE_CHECKING:
+    from spiceemu.channels.channel import Channel
+    from spiceemu.protocol.levels.level import Level, MigrationScheme
     from spiceemu.protocol.messages.message import Message
-    from spiceemu.sessions.event_log import EventLog
-    from spiceemu.sessions.session import Session
+    from spiceemu.serving.member import Member
+    from spiceemu.sessions.log import Passed
 
 NEAR_MISSES = 10
 """Events that a failed expectation shows."""
@@ -25,66 +27,164 @@ EventType = TypeVar("EventType", bound=Event)
 Wanted: TypeAlias = "Event | type[Event] | Callable[[Event], bool]"
 
 
-class Client:
-    """A client of the server: what it did, and what can be done to it.
+class Version(NamedTuple):
+    """A version of the protocol, as links name it."""
 
-    :ivar session_id: the id that ties its channels together.
+    major: int
+    minor: int
+
+
+class ClientChannel:
+    """One channel of a client: what was agreed on its link, and a way to send on it.
+
+    :ivar type: its type.
+    :ivar id: its id.
     """
 
-    def __init__(self, session: Session, disconnect: Callable[[str], None], log: EventLog) -> None:
-        self.session = session
-        self.session_id = session.id
-        self.log = log
-        self._news = asyncio.Event()
-        self._step = asyncio.Event()
-        self._awaited: dict[int, set[tuple[ChannelType, int]]] = {}
-        self._disconnect = disconnect
-        self._marks = count(1)
-        self._ended = asyncio.Event()
+    def __init__(self, channel: Channel, is_open: Callable[[], bool]) -> None:
+        self.type = channel.type
+        self.id = channel.id
+        self._channel = channel
+        self._is_open = is_open
 
     def __repr__(self) -> str:
-        return f"<Client {self.session_id:08x} {'gone' if self._ended.is_set() else 'connected'}>"
+        return f"<ClientChannel {self.name} {'open' if self._is_open() else 'closed'}>"
+
+    @property
+    def name(self) -> str:
+        """``type:id``, such as ``display:0``."""
+        return self._channel.name
+
+    @property
+    def secure(self) -> bool:
+        """Whether it came over TLS."""
+        return self._channel.secure
+
+    @property
+    def capabilities(self) -> frozenset[int]:
+        """Numbers of the client's capabilities, such as ``DisplayCap``, as far as the server's level knows them."""
+        return self._channel.client_capabilities
+
+    @property
+    def mini_header(self) -> bool:
+        """Whether its messages have mini headers."""
+        return self._channel.linked.mini_header
+
+    def send(self, message: Message, *, as_fault: bool = False) -> None:
+        """Send a message by hand, before whatever still waits for the client.
+
+        :param as_fault: send it even if it is forbidden, to see what the client makes of it.
+        :raises WrongState: the channel is closed.
+        :raises NotCompatible: the server's level does not know the message or what is in it, the client did not
+            announce what it needs, or it is no message of this channel.
+        """
+        if not self._is_open():
+            raise WrongState(f"{self!r}: nothing can be sent")
+        self._channel.send(message, as_fault=as_fault)
+
+
+class Client:
+    """A client of the server: what it did, and what can be done to it."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._marks = count(1)
+
+    def __repr__(self) -> str:
+        return f"<Client {self.session_id:08x} {'connected' if self.connected else 'gone'}>"
+
+    @property
+    def session_id(self) -> int:
+        """The id that ties its channels together."""
+        return self._member.session.id
 
     @property
     def connected(self) -> bool:
         """Whether the client is still there."""
-        return not self._ended.is_set()
+        return not self._member.ended
+
+    # What it is
+
+    @property
+    def level(self) -> Level:
+        """What the server behaves like towards it."""
+        return self._member.session.level
+
+    @property
+    def version(self) -> Version:
+        """The protocol's version that it has named."""
+        request = next(iter(self._member.session.channels.values())).linked.request
+        return Version(request.major, request.minor)
+
+    @property
+    def mouse_mode(self) -> MouseMode:
+        """Who moves the pointer."""
+        return self._member.session.shared.mouse_mode
+
+    @property
+    def arrived_by(self) -> MigrationScheme | None:
+        """How it came from another server, or is coming; None for a client that began here."""
+        arrival = self._member.session.arrival
+        return None if arrival is None else arrival.scheme
+
+    @property
+    def channels(self) -> Sequence[ClientChannel]:
+        """The channels it has open, by type and id."""
+        found = self._member.session.channels
+        return [self._face_of(found[key]) for key in sorted(found)]
+
+    def channel(self, name: str) -> ClientChannel:
+        """One channel, by its name.
+
+        :param name: ``type:id``, such as ``display:0``; ``main`` is ``main:0``.
+        :returns: the channel.
+        :raises InvalidValue: no channel can have that name.
+        :raises WrongState: the client has not opened it, or has closed it.
+        """
+        kinds = {kind.name.lower(): kind for kind in ChannelType}
+        kind, _, number = name.partition(":") if isinstance(name, str) else ("", "", "")
+        if kind not in kinds or not (number or "0").isdecimal():
+            known = ", ".join(kinds)
+            raise InvalidValue(f"a channel is called TYPE:ID, such as display:0, with a type of {known}; not {name!r}")
+        return self._face_of(self._member.session.channel(kinds[kind], int(number or 0)))
+
+    def _face_of(self, channel: Channel) -> ClientChannel:
+        channels = self._member.session.channels
+        return ClientChannel(channel, lambda: channels.get((channel.type, channel.id)) is channel)
+
+    # What it did
 
     @property
     def events(self) -> deque[Event]:
-        """Everything it did so far, oldest first, within the limits of :mod:`spiceemu.sessions.event_log`."""
-        return self.log.events
+        """Everything it did so far, oldest first; beyond :class:`~spiceemu.Limits` the oldest are dropped."""
+        return self._member.events.entries
 
     @property
     def dropped_events(self) -> int:
-        """How many of the oldest events went over these limits."""
-        return self.log.dropped
+        """How many of the oldest events were dropped."""
+        return self._member.events.dropped
 
-    def post(self, event: Event) -> None:
-        """Add an event; the server calls this."""
-        if isinstance(event, Synced):
-            for mark, waiting in self._awaited.items():
-                if mark <= event.mark:  # marks are answered in order, and the oldest may be forgotten
-                    waiting.discard((event.channel_type, event.channel_id))
-            self._step.set()
-            return
-        self.log.add(event)
-        if isinstance(event, Disconnected):
-            self._ended.set()
-        if type(event) in _STEPS:
-            self._step.set()
-        self._news.set()
+    @property
+    def messages(self) -> deque[Passed]:
+        """Every message so far, both ways, oldest first; beyond :class:`~spiceemu.Limits` the oldest are dropped."""
+        return self._member.messages.log.entries
+
+    @property
+    def dropped_messages(self) -> int:
+        """How many of the oldest messages were dropped."""
+        return self._member.messages.log.dropped
 
     async def next_event(self) -> Event:
         """The next event that was not read yet.
 
+        :returns: the event; one that tells of a failure of ours as well.
         :raises WrongState: the client is gone and all its events were read.
         """
-        while (event := self.log.take()) is None:
-            if self._ended.is_set():
+        while (event := self._member.events.take()) is None:
+            if self._member.ended:
                 raise WrongState(f"{self!r}: no more events")
-            self._news.clear()
-            await self._news.wait()
+            self._member.news.clear()
+            await self._member.news.wait()
         return event
 
     async def __aiter__(self) -> AsyncIterator[Event]:
@@ -107,25 +207,54 @@ class Client:
         Events before it are passed over, so several calls check an order.
 
         :param timeout: seconds; None waits for ever.
+        :returns: the event.
         :raises ExpectationFailed: it did not come; the text shows what came instead, events of its kind at the end.
+        :raises Exception: what of ours has failed on this client before it came (``ServerFailed``).
         """
         kind = wanted if isinstance(wanted, type) else type(wanted)
         others: deque[Event] = deque(maxlen=NEAR_MISSES)
         near: deque[Event] = deque(maxlen=NEAR_MISSES)
         passed = 0
+        known = len(self._member.failures)
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    event = await self.next_event()
+                    event = await self._next_or_failure(known)
                     if _matches(wanted, event):
+                        self._note_seen(event)
                         return event
+                    if isinstance(event, ServerFailed):
+                        self._raise_failure(event)
                     passed += 1
                     (near if isinstance(event, kind) else others).append(event)
         except (TimeoutError, WrongState) as error:
+            if error in [failure.error for failure in self._member.failures]:
+                raise
             how = f"within {timeout:g} s" if isinstance(error, TimeoutError) else "before the client left"
             shown = "".join(f"\n  {event}" for event in [*others, *near][-NEAR_MISSES:]) or " nothing"
             text = f"{_describe(wanted)} did not come {how}; {passed} events were passed over, among them:{shown}"
             raise ExpectationFailed(text) from None
+
+    async def _next_or_failure(self, known: int) -> Event:
+        """The next event; if another waiter has read that of a failure since, the failure is raised here as well."""
+        while (event := self._member.events.take()) is None:
+            for failure in self._member.failures[known:]:
+                raise failure.raised()
+            if self._member.ended:
+                raise WrongState(f"{self!r}: no more events")
+            self._member.news.clear()
+            await self._member.news.wait()
+        return event
+
+    def _raise_failure(self, event: ServerFailed) -> None:
+        for failure in self._member.failures:
+            if failure.error is event.error:
+                raise failure.raised()
+
+    def _note_seen(self, event: Event) -> None:
+        for failure in self._member.failures:
+            if isinstance(event, ServerFailed) and failure.error is event.error:
+                failure.seen = True
 
     async def synced(self, timeout: float | None = 10.0) -> None:
         """Wait until everything drawn so far has reached the client and was handled there.
@@ -135,50 +264,67 @@ class Client:
 
         :param timeout: seconds; None waits for ever.
         :raises ExpectationFailed: a channel did not answer in time, or was closed before it did; or there is none.
+        :raises Exception: what of ours has failed on this client (``ServerFailed``): something was lost on the way.
         """
+        member = self._member
         mark = next(self._marks)
-        self._awaited[mark] = waiting = set()
+        member.awaited[mark] = waiting = set()
         try:
             async with asyncio.timeout(timeout):
-                while self.connected and not self.session.shows_something:
+                while self.connected and not member.session.shows_something:
                     await self._next_step()
+                self._check_whole()
                 if not self.connected:
                     raise ExpectationFailed(f"{self!r}: it left before it was in step")
-                channels = self.session.mark(mark, asyncio.get_running_loop().time())
+                channels = member.session.mark(mark, asyncio.get_running_loop().time())
                 waiting |= {(channel.type, channel.id) for channel in channels}
-                while waiting and waiting <= self.session.channels.keys():
+                while waiting and waiting <= member.session.channels.keys():
                     await self._next_step()
         except TimeoutError:
+            self._check_whole()
             where = f"on {_names(waiting)}" if waiting else "as it has no display channel ready"
             raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s {where}") from None
         finally:
-            del self._awaited[mark]
+            del member.awaited[mark]
+        self._check_whole()
         if waiting:
             raise ExpectationFailed(f"{self!r}: it left before it was in step on {_names(waiting)}")
 
+    def _check_whole(self) -> None:
+        for failure in self._member.failures:
+            raise failure.raised()
+
     async def _next_step(self) -> None:
-        self._step.clear()
-        await self._step.wait()
+        self._check_whole()
+        self._member.step.clear()
+        await self._member.step.wait()
 
     # What a test may do to it
 
     def send(self, message: Message, *, channel_id: int = 0, as_fault: bool = False) -> None:
-        """Send a message by hand, on the channel it belongs to; base messages go out on main.
+        """Send a message by hand, on the one channel type that it belongs to.
 
         It is sent before whatever still waits for the client.
 
+        :param channel_id: which channel of that type.
         :param as_fault: send it even if it is forbidden, to see what the client makes of it.
+        :raises InvalidValue: it is a message of several channel types: ``client.channel("main:0").send(...)``
+            names one.
         :raises WrongState: the client has not opened that channel.
-        :raises NotCompatible: the server's level does not know the message or what is in it, or the client has not
-            announced what it needs.
+        :raises NotCompatible: the server's level does not know the message or what is in it, or the client did not
+            announce what it needs.
         """
         kinds = message.spec.channels
-        kind = kinds[0] if len(kinds) == 1 else ChannelType.MAIN
-        self.session.channel(kind, channel_id).send(message, as_fault=as_fault)
+        if len(kinds) > 1:
+            name = message.spec.name
+            raise InvalidValue(
+                f"{name} is a message of several channels; name one: client.channel('main:0').send({name}(...))"
+            )
+        self.channel(f"{kinds[0].name.lower()}:{channel_id}").send(message, as_fault=as_fault)
 
     def notify(self, text: str) -> None:
         """Show the user a text."""
-        self.session.main.notify(text, asyncio.get_running_loop().time())
+        self._member.session.main.notify(text, asyncio.get_running_loop().time())
 
     def set_mouse_mode(self, mode: int) -> None:
         """Decide who moves the pointer (``MouseMode``), whatever the client asked for.
@@ -187,23 +333,23 @@ class Client:
         """
         if mode not in (MouseMode.SERVER, MouseMode.CLIENT):
             raise InvalidValue(f"mouse mode {mode!r} is neither 1 (SERVER) nor 2 (CLIENT)")
-        self.session.set_mouse_mode(mode)
+        self._member.session.set_mouse_mode(mode)
 
     def set_multi_media_time(self, milliseconds: int) -> None:
         """Set the client's multimedia clock."""
-        self.session.main.set_multi_media_time(milliseconds)
+        self._member.session.main.set_multi_media_time(milliseconds)
 
     def set_agent_connected(self, connected: bool) -> None:
         """Let the guest's agent leave this client, or come back to it."""
-        self.session.agent.set_connected(connected)
+        self._member.session.agent.set_connected(connected)
 
     def invalidate_caches(self) -> None:
         """Let the client forget its cached pictures, palettes and cursors."""
-        self.session.invalidate_caches()
+        self._member.session.invalidate_caches()
 
     def disconnect(self, reason: str = "disconnected by the server") -> None:
         """Close all the client's connections."""
-        self._disconnect(reason)
+        self._member.disconnect(reason)
 
     async def wait_disconnected(self, timeout: float | None = 5.0) -> None:
         """Wait until the client is gone.
@@ -213,13 +359,9 @@ class Client:
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._ended.wait()
+                await self._member.gone.wait()
         except TimeoutError:
             raise ExpectationFailed(f"{self!r}: still connected after {timeout:g} s") from None
-
-
-_STEPS = frozenset({Disconnected, ChannelClosed, DisplayReady, ClientArrived})
-"""What decides whether a client can be in step."""
 
 
 def _matches(wanted: Wanted, event: Event) -> bool:
@@ -227,6 +369,8 @@ def _matches(wanted: Wanted, event: Event) -> bool:
         return event == wanted
     if isinstance(wanted, type):
         return isinstance(event, wanted)
+    if isinstance(event, ServerFailed):
+        return False  # no predicate is asked of it: it is raised
     return wanted(event)
 
 

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
 
+class HangUp(Exception):
+    """Raised by a tap to end a connection by our will; its text is the reason that is told. It is nobody's error."""
+
+
 class SpiceError(Exception):
     """Base of everything spiceemu raises on purpose."""
 

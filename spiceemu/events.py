@@ -65,6 +65,20 @@ class Violation(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ServerFailed(Event):
+    """Something of ours, or an observer of the guest, raised: no fault of the client's. Its connection is closed.
+
+    ``error`` is what was raised. Whoever waits for the client raises it, and so does the end of the ``async with`` of
+    the server if nobody saw it.
+    """
+
+    channel_type: ChannelType
+    channel_id: int
+    text: str = field(default="", compare=False)
+    error: Exception | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelsAttached(Event):
     """The client asked for the list of channels."""
 

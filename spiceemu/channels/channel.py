@@ -1,20 +1,23 @@
 """What all channels do: framing, acknowledgement window, pings, and a table of what each message leads to.
 
-A channel is sans-IO. Its user calls :meth:`Channel.receive_data` with what arrived, and :meth:`Channel.data_to_send`
-whenever the connection can take more; the channel calls ``wake`` when it has something to send after it had nothing.
-Times are seconds of any clock that never goes back, given by the caller.
+A channel is sans-IO. Its user calls :meth:`Channel.receive_data` with what arrived and :meth:`Channel.handle` for each
+message in it, and :meth:`Channel.data_to_send` whenever the connection can take more; the channel calls ``wake`` when
+it has something to send after it had nothing. Times are seconds of any clock that never goes back, given by the caller.
 
-A channel can move to another server while it is open. Here it is frozen: MIGRATE is the last that it sends but for
-MIGRATE_DATA, which may follow once the client has said FLUSH_MARK. There a channel is made of a link that is
-``resumed``, says nothing of itself, and gets the same MIGRATE_DATA as the first message from the client.
+A channel can move to another server while it is open; where it stands is in its :class:`~.passage.Passage`. Here it is
+frozen: MIGRATE is the last that it sends but for MIGRATE_DATA, which may follow once the client has said FLUSH_MARK.
+There a channel is resumed, says nothing of itself, and gets the same MIGRATE_DATA as the first message from the client.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
+from spiceemu.channels.passage import Passage, Stage
+from spiceemu.channels.tap import Taps
+from spiceemu.channels.window import AckWindow
 from spiceemu.errors import IllegalMessage, NotCompatible, RemoteError, UnknownMessage
 from spiceemu.events import Event, Latency, Synced, Violation
 from spiceemu.protocol.capabilities import ChannelType, from_words
@@ -26,9 +29,7 @@ from spiceemu.protocol.messages.message import CLIENT, SERVER, Message, messages
 if TYPE_CHECKING:
     from spiceemu.protocol.levels.level import Level
     from spiceemu.protocol.link.server import Linked
-
-ACK_WINDOW = 20
-"""Messages a client takes before it acknowledges them (spice-server red-channel-client.cpp)."""
+    from spiceemu.protocol.plain import Plain
 
 JOIN_BELOW = 1 << 14
 """Messages up to this size are one buffer: one TLS record, one write. Payloads of larger ones are not copied."""
@@ -36,61 +37,17 @@ JOIN_BELOW = 1 << 14
 MAX_PENDING_PINGS = 64
 """Unanswered PINGs, and marks by SET_ACK, that are remembered; the oldest is forgotten."""
 
-MAX_GENERATION = 0xFFFFFFFF
-"""Generations of the window have 32 bits."""
-
 NANOSECONDS = 1_000_000_000
 
-Handler: TypeAlias = "Callable[[Any, Any, float], Iterable[Event] | None]"
-"""Takes the channel, the message and the time; gives the events it leads to."""
+Handler: TypeAlias = "Callable[[Any, Any, float], Sequence[Event] | None]"
+"""Takes the channel, the message and the time; gives the events it leads to, or None."""
+
+Observed = TypeVar("Observed")
 
 Pending = TypeVar("Pending")
 
 Handlers: TypeAlias = Mapping[type[Message], Handler]
 """What handles each message that a channel takes."""
-
-
-class AckWindow:
-    """How many messages a client may be behind.
-
-    A server sends at most ``2 * window + 1`` messages that were not acknowledged; an ACK counts for ``window`` of them.
-    Until ACK_SYNC of the present generation, ACKs are those of an earlier window and ignored. ACK_SYNC acknowledges all
-    that was sent before its SET_ACK; upstream takes that as acknowledged as soon as SET_ACK is sent.
-    """
-
-    def __init__(self, window: int = ACK_WINDOW) -> None:
-        self.window = window
-        self.generation = 1
-        self.outstanding = 0
-        self._in_generation = 0  # messages behind the last SET_ACK
-        self._synced = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether another message may be sent."""
-        return self.outstanding <= 2 * self.window
-
-    def sent(self, count: int = 1) -> None:
-        """Count messages."""
-        self.outstanding += count
-        self._in_generation += count
-
-    def renew(self) -> None:
-        """Begin the next generation, as another SET_ACK does."""
-        self.generation = self.generation % MAX_GENERATION + 1
-        self._in_generation = 0
-        self._synced = False
-
-    def sync(self, generation: int) -> None:
-        """Take an ACK_SYNC."""
-        self._synced = generation == self.generation
-        if self._synced:
-            self.outstanding = min(self.outstanding, self._in_generation)
-
-    def ack(self) -> None:
-        """Take an ACK."""
-        if self._synced:
-            self.outstanding = max(self.outstanding - self.window, 0)
 
 
 class Channel:
@@ -100,15 +57,32 @@ class Channel:
 
     :param linked: how the link was agreed.
     :param wake: called when there is something to send.
+    :param passage: where the channel stands between two servers; on none of its ways, unless given.
+    :param taps: what sees every message.
     """
 
     type: ClassVar[ChannelType]
     handlers: ClassVar[Handlers] = {}
+    has_window: ClassVar[bool] = False
+    """Whether clients acknowledge what they are sent here, so that they can be asked when they are in step."""
     migrate_flags: ClassVar[int] = 0
     """What MIGRATE asks for (``MigrateFlags``): a channel with a state asks for a mark, and sends data."""
 
-    def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, linked: Linked, wake: Callable[[], None], *, passage: Passage | None = None, taps: Taps | None = None
+    ) -> None:
         self.linked = linked
+        self.session_id = linked.request.connection_id
+        """The session it belongs to; 0 for a main channel that has begun one."""
+        self.passage = Passage() if passage is None else passage
+        self.resumed = self.passage.is_resumed
+        """Whether the channel goes on from where it was on another server."""
+        if self.resumed and not self.migrate_flags:
+            self.passage.go(Stage.HERE)  # there is no state to wait for
+        self._taps = Taps() if taps is None else taps
+        self._watching = self._taps.taps  # the list itself: a look at it costs least
+        self._frames: Iterator[tuple[int, bytes, int]] = iter(())
+        self._failure: Exception | None = None
         self.id = linked.request.channel_id
         self.secure = linked.request.secure
         self.level = level = linked.level
@@ -129,12 +103,7 @@ class Channel:
         self._pings: dict[int, tuple[float, int | None]] = {}
         self._next_ping = 1
         self._synced_by: dict[int, int] = {}  # marks, by the generation whose ACK_SYNC tells them
-        self.frozen = False
-        """Whether the channel goes on elsewhere; what it is told to send now goes nowhere."""
         self._last_words: list[Message] = []
-        self._flushed = False
-        self.awaits_data = linked.resumed and bool(self.migrate_flags)
-        """Whether the channel's state is to come from another server, by way of the client."""
         self._table = _table_of(type(self), level)
 
     def __repr__(self) -> str:
@@ -145,25 +114,68 @@ class Channel:
         """``type:id``, for log lines."""
         return f"{self.type.name.lower()}:{self.id}"
 
+    @property
+    def frozen(self) -> bool:
+        """Whether what it is told to send goes nowhere: the channel goes on elsewhere, or has not begun here."""
+        return self.passage.frozen
+
+    # Failures of ours
+
+    def observe(
+        self, subscribe: Callable[[Callable[[Observed], None]], Callable[[], None]], hear: Callable[[Observed], None]
+    ) -> Callable[[], None]:
+        """Hear of something that the guest tells: what goes wrong here is this channel's failure and nobody else's.
+
+        :param subscribe: takes who is to hear, and gives what ends that.
+        :returns: what ends it.
+        """
+
+        def guarded(told: Observed) -> None:
+            if self._failure is None:
+                try:
+                    hear(told)
+                except Exception as error:  # noqa: BLE001 - raised where this channel's connection is at work
+                    self.fail(error)
+
+        return subscribe(guarded)
+
+    def fail(self, error: Exception) -> None:
+        """Raise an error of ours as soon as the connection asks for what there is to send."""
+        self._failure = error
+        self.wake()
+
     # Way in
 
-    def receive_data(self, data: bytes, now: float) -> Iterator[Event]:
-        """Take bytes from the client and give what they led to, in order. Exhaust the iterator before the next call.
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the client; :meth:`handle` has what is in them. All of that before the next call."""
+        self._frames = self._reader.receive_data(data)
 
+    def handle(self, now: float) -> Sequence[Event] | None:
+        """Handle the next message of those that are there.
+
+        :returns: what it led to, in order; None if there is no whole message any more.
         :raises RemoteError: the client broke the protocol; the channel must be closed.
         """
-        table = self._table
-        for number, body, _ in self._reader.receive_data(data):
-            row = table.get(number)
+        for number, body, _ in self._frames:
+            row = self._table.get(number)
             if row is None:
-                yield from self._pass_over(number)
-                continue
+                return self._pass_over(number)
             parse, handle = row
-            events = handle(self, parse(body), now)
-            if events is not None:
-                yield from events
+            if self._watching:
+                return self._handle_tapped(parse(body), now)
+            return handle(self, parse(body), now) or ()
+        return None
 
-    def _pass_over(self, number: int) -> Iterable[Event]:
+    def _handle_tapped(self, message: Message, now: float) -> list[Event]:
+        events: list[Event] = []
+        for each in self._taps.pass_on(CLIENT, self, message):
+            row = self._table.get(each.spec.ids.get(CLIENT, -1))
+            if row is None:
+                raise NotCompatible(f"{self.name}: a tap gave {each.spec.name}, which nothing here handles")
+            events += row[1](self, each, now) or ()
+        return events
+
+    def _pass_over(self, number: int) -> Sequence[Event]:
         """Judge a message that nothing here takes."""
         known = messages_of(self.type, CLIENT).get(number)
         if known is None:
@@ -172,11 +184,19 @@ class Channel:
             raise IllegalMessage(f"{self.name}: {known.spec.name} is not taken here")
         else:
             error = UnknownMessage(
-                f"{self.name}: {known.spec.name} needs {needed.name}, which level {self.level.name} has not"
+                f"{self.name}: {known.spec.name} needs {needed.name}, which level {self.level.name} does not have"
             )
         if self.strict:
             raise error
         return (Violation(self.type, self.id, str(error)),)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the client has begun to use it."""
+        return True
+
+    def mouse_mode_changed(self, mode: int) -> None:
+        """Note who moves the pointer from now on (``MouseMode``)."""
 
     def close(self) -> None:
         """Let go of the guest; the connection is gone."""
@@ -197,13 +217,34 @@ class Channel:
         :raises NotCompatible: the level does not know the message or what is in it, or the client has not announced the
             capability that it needs.
         """
-        if self.frozen:
+        if not self.passage.frozen:
+            self._send(message, tuple(before), as_fault=as_fault)
+
+    def _send(self, message: Message, before: tuple[Message, ...] = (), *, as_fault: bool = False) -> None:
+        if self._watching:
+            self._send_tapped(message, before, as_fault=as_fault)
             return
-        before = tuple(before)
         if not as_fault:
             for each in before:
                 self._check(each)
             self._check(message)
+        self._frame(message, before)
+
+    def _send_tapped(self, message: Message, before: tuple[Message, ...], *, as_fault: bool) -> None:
+        """Let the taps see what goes out; what they put in its place is theirs to answer for."""
+        if not as_fault:
+            for each in (*before, message):
+                self._check(each)
+        ahead = tuple(result for each in before for result in self._taps.pass_on(SERVER, self, each))
+        for each in self._taps.pass_on(SERVER, self, message):
+            self._frame(each, ahead)
+            ahead = ()
+
+    def put(self, message: Message) -> None:
+        """Frame a message as it is, past every tap and check: for taps, which hold some back or make some up."""
+        self._frame(message)
+
+    def _frame(self, message: Message, before: tuple[Message, ...] = ()) -> None:
         serial = self._writer.serial
         buffers = self._writer.frame(message, before)
         size = sum(map(len, buffers))
@@ -239,7 +280,9 @@ class Channel:
 
         A message is one or several buffers; no buffer has parts of two.
         """
-        if not self._out and not self.frozen:
+        if self._failure is not None:
+            raise self._failure
+        if not self._out and not self.passage.frozen:
             self.produce()
         out, self._out, self._out_bytes = self._out, [], 0
         return out
@@ -280,7 +323,7 @@ class Channel:
         """
         if self.level.has(base.Ping.spec.feature_on(self.type)):
             self.ping(now, mark=mark)
-        elif self.window is not None and not self.frozen:
+        elif self.window is not None and not self.passage.frozen:
             self.window.renew()
             _remember(self._synced_by, self.window.generation, mark)
             self._send_set_ack(self.window)
@@ -292,7 +335,7 @@ class Channel:
 
         As spice-server, when the guest has stopped.
         """
-        self.frozen = True
+        self.passage.go(Stage.FROZEN)
         self._last_words = [*self._step, *self.last_words()]
         self._step.clear()
         self._say_last_words()
@@ -308,47 +351,63 @@ class Channel:
     @property
     def has_flushed(self) -> bool:
         """Whether all that the client had to say before it moves has been said, as far as it was asked."""
-        return self._flushed or not self.migrate_flags
+        return self.passage.has_flushed or not self.migrate_flags
 
     def hand_over(self) -> None:
         """Send the channel's state, which the client takes to the other server. Only a channel that has one does."""
         if self.migrate_flags:
             self.send_frozen(base.MigrateData(self.migrate_data()))
+        self.passage.go(Stage.MOVED)
 
     def send_frozen(self, message: Message) -> None:
-        """Send one of the few messages that a frozen channel may send, and stay frozen."""
-        self.frozen = False
-        self.send(message)
-        self.frozen = True
+        """Send one of the few messages that a frozen channel may send."""
+        self._send(message)
 
     def migrate_data(self) -> bytes:
         """The state in upstream's layout."""
         raise NotImplementedError
 
-    def restore(self, data: bytes, now: float) -> Iterable[Event]:
-        """Go on from the state that another server sent; what it leads to.
+    def restore(self, data: bytes, now: float) -> Sequence[Event]:
+        """Go on from the state that another server sent.
 
+        :returns: what it leads to.
         :raises RemoteError: it is no such state.
         """
         raise NotImplementedError
 
+    def save(self) -> Any:
+        """What a target of ours should know of the channel beyond :meth:`migrate_data`.
+
+        :returns: plain data; None where there is nothing to know.
+        """
+        return None
+
+    @classmethod
+    def check_saved(cls, state: Plain) -> None:
+        """Judge what :meth:`save` is said to have given at another server, before anything is made of it.
+
+        :raises InvalidValue: naming what cannot be.
+        """
+        if state.value is not None:
+            raise state.wrong("this channel has nothing to go on from")
+
     # Handlers
 
-    def _on_flush_mark(self, message: base.MigrateFlushMark, _now: float) -> Iterable[Event]:
-        if not self.frozen or self._last_words or self.has_flushed:
+    def _on_flush_mark(self, message: base.MigrateFlushMark, _now: float) -> Sequence[Event]:
+        if self.passage.stage is not Stage.FROZEN or self._last_words or self.has_flushed:
             raise IllegalMessage(f"{self.name}: {message} that nobody asked for")
-        self._flushed = True
+        self.passage.go(Stage.FLUSHED)
         return ()
 
-    def _on_migrate_data(self, message: base.MigrateData, now: float) -> Iterable[Event]:
+    def _on_migrate_data(self, message: base.MigrateData, now: float) -> Sequence[Event]:
         if not self.migrate_flags:
             return ()  # a channel without a state: spice-server does not look at it
-        if not self.awaits_data:
+        if not self.passage.awaits_data:
             raise IllegalMessage(f"{self.name}: base.MigrateData that nobody waits for")
-        self.awaits_data = False
+        self.passage.go(Stage.HERE)
         return self.restore(message.data, now)
 
-    def _on_ack_sync(self, message: base.AckSync, _now: float) -> Iterable[Event]:
+    def _on_ack_sync(self, message: base.AckSync, _now: float) -> Sequence[Event]:
         if self.window is None:
             return ()  # as spice-server, which counts on every channel and looks at the count where there is a window
         self.window.sync(message.generation)
@@ -366,7 +425,7 @@ class Channel:
         self._say_last_words()
         self.wake()
 
-    def _on_pong(self, message: base.Pong, now: float) -> Iterable[Event]:
+    def _on_pong(self, message: base.Pong, now: float) -> Sequence[Event]:
         sent, mark = self._pings.pop(message.id, (None, None))
         if sent is None:
             return ()  # a forgotten one, or one we never sent: upstream looks at neither

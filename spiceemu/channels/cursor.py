@@ -20,6 +20,8 @@ from spiceemu.protocol.messages import cursor
 from spiceemu.protocol.messages.types import CursorHeader, Point16
 
 if TYPE_CHECKING:
+    from spiceemu.channels.passage import Passage
+    from spiceemu.channels.tap import Taps
     from spiceemu.protocol.link.server import Linked
     from spiceemu.protocol.messages.message import Message
 
@@ -36,6 +38,7 @@ class CursorChannel(Channel):
     """
 
     type = ChannelType.CURSOR
+    has_window = True
 
     def __init__(
         self,
@@ -45,8 +48,10 @@ class CursorChannel(Channel):
         shown: GuestCursor,
         mouse_mode: int = MouseMode.SERVER,
         origin: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        passage: Passage | None = None,
+        taps: Taps | None = None,
     ) -> None:
-        super().__init__(linked, wake)
+        super().__init__(linked, wake, passage=passage, taps=taps)
         self.cursor = shown
         self._origin = origin
         self._follows = mouse_mode == MouseMode.SERVER
@@ -57,11 +62,11 @@ class CursorChannel(Channel):
         self._trail = (0, 0)
         self._marks: list[tuple[int, float]] = []
         self.open_window()
-        if linked.resumed:
+        if self.resumed:
             self._shape_due = self._place_due = True  # the client shows the cursor of the other server
         else:
             self._send_init()
-        self._unsubscribe = shown.subscribe(self._on_change)
+        self._unsubscribe = self.observe(shown.subscribe, self._on_change)
 
     def close(self) -> None:
         """Stop observing the cursor."""
@@ -76,7 +81,7 @@ class CursorChannel(Channel):
             self._place_due = True
         self.wake()
 
-    def set_mouse_mode(self, mode: int) -> None:
+    def mouse_mode_changed(self, mode: int) -> None:
         """Tell who moves the pointer (``MouseMode``).
 
         In client mode the client draws the cursor at its own pointer, and is told no places (cursor-channel.cpp).

@@ -15,7 +15,7 @@ the picture, MONITORS_CONFIG, MARK.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -23,6 +23,7 @@ from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.encoding import Compression, DrawEncoder
 from spiceemu.channels.migration import Restored
 from spiceemu.channels.pixmap_cache import ENTRY, PixmapCache
+from spiceemu.channels.saved import check_display
 from spiceemu.channels.view import PRIMARY, View
 from spiceemu.drawing.geometry import Rect
 from spiceemu.drawing.operations import (
@@ -42,8 +43,11 @@ from spiceemu.protocol.messages.migrate_data import WITH_STATE, DisplayData, Glz
 from spiceemu.protocol.messages.types import ChannelWait, Head
 
 if TYPE_CHECKING:
+    from spiceemu.channels.passage import Passage
+    from spiceemu.channels.tap import Taps
     from spiceemu.guest.display import Display, Head as GuestHead
     from spiceemu.protocol.link.server import Linked
+    from spiceemu.protocol.plain import Plain
 
 INIT_TIMEOUT = 30.0
 """Seconds a client may take to its INIT (spice-server dcc.cpp, DISPLAY_CLIENT_TIMEOUT)."""
@@ -91,23 +95,28 @@ class DisplayChannel(Channel):
     """
 
     type = ChannelType.DISPLAY
+    has_window = True
     migrate_flags = WITH_STATE
 
     def __init__(
-        self, linked: Linked, wake: Callable[[], None], *, shown: Display, compression: Compression, now: float
+        self,
+        linked: Linked,
+        wake: Callable[[], None],
+        *,
+        shown: Display,
+        compression: Compression,
+        now: float,
+        passage: Passage | None = None,
+        taps: Taps | None = None,
     ) -> None:
-        super().__init__(linked, wake)
+        super().__init__(linked, wake, passage=passage, taps=taps)
         self.view = View(shown, self.level)
         self.encoder = DrawEncoder(compression, PixmapCache(0, self.id), surfaces=self.view.has_surfaces)
         self.collapses = 0
         """How often the queue overflowed."""
         # A resumed channel's client says no INIT; for how long it may say nothing is the session's business.
-        self._deadline: float | None = now + (float("inf") if linked.resumed else INIT_TIMEOUT)
+        self._deadline: float | None = now + (float("inf") if self.resumed else INIT_TIMEOUT)
         self._init = display.Init(0, 0, 0, 0)
-        self.freezes_cache = False
-        """Whether it is the one of its client's display channels that speaks for their common cache of pictures."""
-        self.carried: Mapping[str, Any] | None = None
-        """What :meth:`state` gave at the source, for a resumed channel whose source is one of ours."""
         self._queue: deque[_Queued] = deque()
         self._queued_bytes = 0
         self._announced: set[int] = set()  # the client's surfaces once the queue is sent
@@ -116,7 +125,7 @@ class DisplayChannel(Channel):
         self._marks: list[_Mark] = []  # those that wait until nothing is dirty
         self._needs_mark = False  # the primary is new
         self._needs_monitors = False  # the heads have changed while something was dirty
-        self._unsubscribe = shown.subscribe(self._on_drawable)
+        self._unsubscribe = self.observe(shown.subscribe, self._on_drawable)
 
     def close(self) -> None:
         """Stop observing the display."""
@@ -313,14 +322,17 @@ class DisplayChannel(Channel):
             message_serial=self.serial + 1,
             pixmap_cache_id=self._init.pixmap_cache_id,
             pixmap_cache_size=self._init.pixmap_cache_size,
-            pixmap_cache_freezer=self.freezes_cache,
+            pixmap_cache_freezer=self.passage.speaks_for_cache,
             glz_dict_id=self._init.glz_dictionary_id,
             glz_dict_data=GlzEncDictRestoreData(self._init.glz_dictionary_window_size, MAX_GLZ_ENCODERS),
             surfaces_at_client=SurfacesAtClient.of(self._created),
         ).build()
 
-    def state(self) -> dict[str, Any]:
-        """What is more to know than :meth:`migrate_data` says: sizes of surfaces, what is not drawn yet, the cache."""
+    def save(self) -> dict[str, Any]:
+        """What is more to know than :meth:`migrate_data` says.
+
+        :returns: sizes of surfaces, what is not drawn yet, the cache.
+        """
         dirty = {} if self._dirty is None else self._dirty
         return {
             "created": [list(astuple(created)) for created in self._created.values()],
@@ -330,7 +342,15 @@ class DisplayChannel(Channel):
             "cache": self.encoder.cache.state(),
         }
 
-    def restore(self, data: bytes, _now: float) -> Iterable[Event]:
+    @classmethod
+    def check_saved(cls, state: Plain) -> None:
+        """Judge what :meth:`save` is said to have given.
+
+        :raises InvalidValue: naming what cannot be.
+        """
+        check_display(state)
+
+    def restore(self, data: bytes, _now: float) -> Sequence[Event]:
         """Go on with the client's surfaces and cache; of a source that is none of ours, with none of both.
 
         Upstream's data has the surfaces' ids, but not their sizes, so those that nobody vouches for are made anew.
@@ -347,24 +367,25 @@ class DisplayChannel(Channel):
         cache = self.encoder.cache
         cache.capacity = max(state.pixmap_cache_size, 0)
         self._dirty = {}
-        if self.carried is None:
+        carried = self.passage.carried
+        if carried is None:
             self._created = {number: SurfaceCreated(number, 0, 0, has_alpha=False) for number in ids}
         else:
-            created = (SurfaceCreated(*values) for values in self.carried["created"])
+            created = (SurfaceCreated(*values) for values in carried["created"])
             self._created = {each.surface_id: each for each in created if each.surface_id in ids}
-            self._dirty = {number: Rect(*box) for number, *box in self.carried["dirty"]}
-            self._needs_monitors = self.carried["monitors_due"]
-            self._needs_mark = self.carried["mark_due"]
-            cache.remember(ENTRY.iter_unpack(self.carried["cache"]))
+            self._dirty = {number: Rect(*box) for number, *box in carried["dirty"]}
+            self._needs_monitors = carried["monitors_due"]
+            self._needs_mark = carried["mark_due"]
+            cache.remember(ENTRY.iter_unpack(carried["cache"]))
         self.open_window()
-        if self.carried is None and state.pixmap_cache_freezer:
+        if carried is None and state.pixmap_cache_freezer:
             self.send(display.InvalAllPixmaps())
         self.send(display.InvalAllPalettes())
         return (Restored(), DisplayReady(self.id, state.pixmap_cache_size, window))
 
     # Handlers
 
-    def _on_init(self, message: display.Init, _now: float) -> Iterable[Event]:
+    def _on_init(self, message: display.Init, _now: float) -> Sequence[Event]:
         if self.ready:
             raise IllegalMessage(f"{self.name}: a second {message}")
         self._deadline = None
@@ -374,10 +395,10 @@ class DisplayChannel(Channel):
         self.send(display.InvalAllPalettes())
         return (DisplayReady(self.id, message.pixmap_cache_size, message.glz_dictionary_window_size),)
 
-    def _on_preferred_compression(self, message: display.PreferredCompression, _now: float) -> Iterable[Event]:
+    def _on_preferred_compression(self, message: display.PreferredCompression, _now: float) -> Sequence[Event]:
         return (PreferredCompression(message.image_compression, self.id),)
 
-    def _on_preferred_codecs(self, message: display.PreferredVideoCodecType, _now: float) -> Iterable[Event]:
+    def _on_preferred_codecs(self, message: display.PreferredVideoCodecType, _now: float) -> Sequence[Event]:
         return (PreferredVideoCodecs(tuple(message.codecs), self.id),)
 
     def _on_stream_report(self, _message: display.StreamReport, _now: float) -> None:

@@ -6,7 +6,7 @@ acknowledged four at a time, or the client stops sending them (spice-protocol SP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,11 +14,16 @@ from spiceemu.channels.channel import Channel, Handlers
 from spiceemu.channels.migration import Restored
 from spiceemu.errors import LimitExceeded, MalformedMessage
 from spiceemu.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
+from spiceemu.guest.keyboard import KeyEvent
+from spiceemu.guest.machine import LocksChanged
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.messages import inputs
 from spiceemu.protocol.messages.migrate_data import WITH_STATE, InputsData
 
 if TYPE_CHECKING:
+    from spiceemu.channels.passage import Passage
+    from spiceemu.channels.tap import Taps
+    from spiceemu.guest.machine import Guest, GuestEvent
     from spiceemu.protocol.link.server import Linked
 
 MOTION_ACK_BUNCH = 4
@@ -44,12 +49,34 @@ class InputsChannel(Channel):
     type = ChannelType.INPUTS
     migrate_flags = WITH_STATE
 
-    def __init__(self, linked: Linked, wake: Callable[[], None], *, locks: int) -> None:
-        super().__init__(linked, wake)
+    def __init__(
+        self,
+        linked: Linked,
+        wake: Callable[[], None],
+        *,
+        locks: int,
+        passage: Passage | None = None,
+        taps: Taps | None = None,
+    ) -> None:
+        super().__init__(linked, wake, passage=passage, taps=taps)
         self._locks = locks
         self._told_locks = locks  # what the client believes
         self._unacknowledged = 0
+        self._unsubscribe: Callable[[], None] = lambda: None
         self.send(inputs.Init(locks))
+
+    def follow(self, guest: Guest) -> None:
+        """Tell the client of every change of a guest's locks, until :meth:`close`."""
+
+        def hear(event: GuestEvent) -> None:
+            if isinstance(event, KeyEvent | LocksChanged):
+                self.set_locks(guest.keyboard.locks)
+
+        self._unsubscribe = self.observe(guest.subscribe, hear)
+
+    def close(self) -> None:
+        """Stop following."""
+        self._unsubscribe()
 
     def set_locks(self, locks: int) -> None:
         """Tell the client the keyboard's locks, if they changed.
@@ -63,7 +90,7 @@ class InputsChannel(Channel):
         """How many motions are not acknowledged."""
         return InputsData(motion_count=self._unacknowledged).build()
 
-    def restore(self, data: bytes, _now: float) -> Iterable[Event]:
+    def restore(self, data: bytes, _now: float) -> Sequence[Event]:
         """Go on counting motions."""
         count = InputsData.parse(data).motion_count
         for _ in range(count // MOTION_ACK_BUNCH):
@@ -77,27 +104,27 @@ class InputsChannel(Channel):
             self._told_locks = self._locks
             self.send(inputs.KeyModifiers(self._locks))
 
-    def _on_key(self, message: inputs.KeyDown | inputs.KeyUp, _now: float) -> Iterable[Event]:
+    def _on_key(self, message: inputs.KeyDown | inputs.KeyUp, _now: float) -> Sequence[Event]:
         # Up to four bytes, the first in the lowest; a zero byte ends them (spice-server inputs-channel.cpp).
         codes, _, _ = message.code.to_bytes(4, "little").partition(b"\0")
         return (Scancodes(codes),)
 
-    def _on_key_scancode(self, message: inputs.KeyScancode, _now: float) -> Iterable[Event]:
+    def _on_key_scancode(self, message: inputs.KeyScancode, _now: float) -> Sequence[Event]:
         if not message.data:  # as spice-server, whose parser takes no message that is nothing but data and has none
             raise MalformedMessage("inputs.KeyScancode", "data", 0, "no scancode")
         if len(message.data) > MAX_SCANCODES:
             raise LimitExceeded(f"{self.name}: {len(message.data)} scancodes at once, the limit is {MAX_SCANCODES}")
         return (Scancodes(message.data),)
 
-    def _on_key_modifiers(self, message: inputs.KeyModifiers, _now: float) -> Iterable[Event]:
+    def _on_key_modifiers(self, message: inputs.KeyModifiers, _now: float) -> Sequence[Event]:
         self._locks = self._told_locks = message.modifiers
         return (KeyModifiers(message.modifiers),)
 
-    def _on_mouse_motion(self, message: inputs.MouseMotion, _now: float) -> Iterable[Event]:
+    def _on_mouse_motion(self, message: inputs.MouseMotion, _now: float) -> Sequence[Event]:
         self._count_motion()
         return (MouseMotion(message.dx, message.dy, message.buttons_state),)
 
-    def _on_mouse_position(self, message: inputs.MousePosition, _now: float) -> Iterable[Event]:
+    def _on_mouse_position(self, message: inputs.MousePosition, _now: float) -> Sequence[Event]:
         self._count_motion()
         return (MousePosition(message.x, message.y, message.buttons_state, message.display_id),)
 
@@ -107,10 +134,10 @@ class InputsChannel(Channel):
             self._unacknowledged -= MOTION_ACK_BUNCH
             self.send(inputs.MouseMotionAck())
 
-    def _on_mouse_press(self, message: inputs.MousePress, _now: float) -> Iterable[Event]:
+    def _on_mouse_press(self, message: inputs.MousePress, _now: float) -> Sequence[Event]:
         return (MousePress(message.button, message.buttons_state),)
 
-    def _on_mouse_release(self, message: inputs.MouseRelease, _now: float) -> Iterable[Event]:
+    def _on_mouse_release(self, message: inputs.MouseRelease, _now: float) -> Sequence[Event]:
         return (MouseRelease(message.button, message.buttons_state),)
 
     handlers: ClassVar[Handlers] = {

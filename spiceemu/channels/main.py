@@ -8,13 +8,15 @@ The agent's messages travel in pieces, each costing its sender a token: see :mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spiceemu.channels.channel import NANOSECONDS, Channel, Handlers
 from spiceemu.channels.migration import ClientFollowed, MigrationAnswer, MigrationAnswered, Restored, SeamlessAsked
-from spiceemu.errors import LimitExceeded, MalformedMessage
+from spiceemu.channels.passage import Passage, Stage
+from spiceemu.channels.shared import MOUSE_MODES, Shared
+from spiceemu.errors import LimitExceeded, MalformedMessage, RemoteError
 from spiceemu.events import AgentStarted, ChannelsAttached, Event, MouseModeRequested
 from spiceemu.protocol.agent.stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
 from spiceemu.protocol.capabilities import ChannelType, MainCap
@@ -24,8 +26,10 @@ from spiceemu.protocol.messages.migrate_data import UNLIMITED, WITH_STATE, CharD
 from spiceemu.protocol.messages.types import ChannelId
 
 if TYPE_CHECKING:
+    from spiceemu.channels.tap import Taps
     from spiceemu.protocol.agent.message import AgentMessage, ClipboardLayout
     from spiceemu.protocol.link.server import Linked
+    from spiceemu.protocol.plain import Plain
 
 NET_TEST_PADDING = (0, 0, 256_000)
 """Bytes of padding in the PINGs of the bandwidth test (spice-server, NET_TEST_BYTES)."""
@@ -62,6 +66,26 @@ class Introduction:
     uuid: bytes = field(default=bytes(16))
 
 
+def introduction_of(shared: Shared, now: float) -> Introduction:
+    """What there is to tell of a client's session.
+
+    :param now: the time, for the multimedia clock.
+    :returns: it, as it is now.
+    """
+    guest = shared.guest
+    return Introduction(
+        session_id=shared.session_id,
+        displays=sum(kind is ChannelType.DISPLAY for kind, _ in shared.offered),
+        mouse_modes=MOUSE_MODES,
+        mouse_mode=shared.mouse_mode,
+        agent_connected=guest.agent is not None,
+        multi_media_time=shared.multi_media_time(now),
+        channels=shared.offered,
+        name=guest.name,
+        uuid=guest.uuid.bytes,
+    )
+
+
 class MainChannel(Channel):
     """Introduces the session, lists its channels, carries the agent's messages.
 
@@ -74,31 +98,37 @@ class MainChannel(Channel):
     type = ChannelType.MAIN
     migrate_flags = WITH_STATE
 
-    def __init__(self, linked: Linked, wake: Callable[[], None], *, intro: Introduction, now: float) -> None:
-        super().__init__(linked, wake)
+    def __init__(
+        self,
+        linked: Linked,
+        wake: Callable[[], None],
+        *,
+        intro: Introduction,
+        now: float,
+        passage: Passage | None = None,
+        taps: Taps | None = None,
+    ) -> None:
+        super().__init__(linked, wake, passage=passage, taps=taps)
+        self.session_id = intro.session_id
         self._intro = intro
         self._agent_connected = intro.agent_connected
         self._agent_reader = AgentReader()
         self._agent_writer = AgentWriter()
         self._granted = AgentTokens()
         self._agent_deadline: float | None = None  # of a token that the agent waits for
-        self._fault: LimitExceeded | None = None
+        self._fault: RemoteError | None = None  # raised when the client speaks again, or its time is checked
         self.agent_started = False
         """Whether the client talks to the agent."""
-        self.mouse_mode_due = False
-        """Whether the mouse mode has changed too late to be told here."""
         self.attached = False
         """Whether the client has asked for the list of channels."""
-        self.frozen = linked.resumed
-        self.awaits_data = False  # before the client has asked for it, and was told that it may
-        if not linked.resumed:
+        if not self.resumed:
             self.introduce(intro, now)
 
     def introduce(self, intro: Introduction, now: float, *, anew: bool = True) -> None:
         """Begin the session; to a client that has brought it from another server, INIT says all."""
         self._intro = intro
         self._agent_connected = intro.agent_connected
-        self.frozen = self.awaits_data = False
+        self.passage.go(Stage.HERE)
         self.send(
             main.Init(
                 session_id=intro.session_id,
@@ -131,7 +161,7 @@ class MainChannel(Channel):
 
     def set_mouse_mode(self, supported: int, current: int) -> None:
         """Tell who moves the pointer from now on; a client that moves hears it from the other server."""
-        self.mouse_mode_due = self.frozen
+        self.passage.mouse_mode_due = self.frozen
         self.send(main.MouseMode(supported, current))
 
     def set_multi_media_time(self, milliseconds: int) -> None:
@@ -168,6 +198,12 @@ class MainChannel(Channel):
             self._fault = error
         self.wake()
 
+    def handle(self, now: float) -> Sequence[Event] | None:
+        """Handle the next message, of a client that is not at fault."""
+        if self._fault is not None:
+            raise self._fault
+        return super().handle(now)
+
     def check_time(self, now: float) -> None:
         """Refuse a client that lets the agent wait too long, or for too much."""
         if self._fault is not None:
@@ -187,10 +223,9 @@ class MainChannel(Channel):
             device = CharDevice(connected=1, num_client_tokens=tokens[0], num_send_tokens=tokens[1])
         return MainData(agent_base=device, client_agent_started=self.agent_started).build()
 
-    def restore(self, data: bytes, _now: float) -> Iterable[Event]:
+    def restore(self, data: bytes, _now: float) -> Sequence[Event]:
         """Go on with the tokens of before."""
         state = MainData.parse(data)
-        self.frozen = False
         self.attached = True
         self.agent_started = bool(state.client_agent_started)
         device = state.agent_base
@@ -208,16 +243,31 @@ class MainChannel(Channel):
         if present:
             self.agent_connected()
 
-    def agent_state(self) -> dict[str, Any]:
-        """What of the agent's messages has come or gone in part, for a target of our own."""
+    def save(self) -> dict[str, Any]:
+        """What of the agent's messages has come or gone in part.
+
+        :returns: the states of reader, writer and tokens.
+        """
         return {
             "reader": self._agent_reader.state(),
             "writer": self._agent_writer.state(),
             "tokens": self._granted.state(),
         }
 
-    def restore_agent(self, state: Mapping[str, Any]) -> None:
-        """Go on in the middle of messages."""
+    @classmethod
+    def check_saved(cls, state: Plain) -> None:
+        """Judge a talk with the agent; None for a client that did not talk to it.
+
+        :raises InvalidValue: naming what cannot be.
+        """
+        if state.value is not None:
+            reader, writer, tokens = state.fields("reader", "writer", "tokens")
+            AgentReader().restore(reader.value, reader.path)
+            AgentWriter().restore(writer.value, writer.path)
+            AgentTokens().restore(tokens.value, tokens.path)
+
+    def load_agent(self, state: Mapping[str, Any]) -> None:
+        """Go on in the middle of the agent's messages."""
         self._agent_connected = True
         self._agent_reader.restore(state["reader"])
         self._agent_writer.restore(state["writer"])
@@ -235,37 +285,37 @@ class MainChannel(Channel):
 
     # Handlers
 
-    def _on_attach_channels(self, _message: main.AttachChannels, _now: float) -> Iterable[Event]:
+    def _on_attach_channels(self, _message: main.AttachChannels, _now: float) -> Sequence[Event]:
         self.attached = True
         self.send(main.ChannelsList(tuple(ChannelId(kind, number) for kind, number in self._intro.channels)))
         return (ChannelsAttached(),)
 
-    def _on_mouse_mode_request(self, message: main.MouseModeRequest, _now: float) -> Iterable[Event]:
+    def _on_mouse_mode_request(self, message: main.MouseModeRequest, _now: float) -> Sequence[Event]:
         known = MouseMode.SERVER, MouseMode.CLIENT
         return (MouseModeRequested(message.mode),) if message.mode in known else ()
 
     # Migration, at the source: what the client says of the other server
 
-    def _on_migrate_connected(self, _message: main.MigrateConnected, _now: float) -> Iterable[Event]:
+    def _on_migrate_connected(self, _message: main.MigrateConnected, _now: float) -> Sequence[Event]:
         return (MigrationAnswered(MigrationAnswer.CONNECTED),)
 
-    def _on_migrate_connected_seamless(self, _message: main.MigrateConnectedSeamless, _now: float) -> Iterable[Event]:
+    def _on_migrate_connected_seamless(self, _message: main.MigrateConnectedSeamless, _now: float) -> Sequence[Event]:
         return (MigrationAnswered(MigrationAnswer.CONNECTED_SEAMLESS),)
 
-    def _on_migrate_connect_error(self, _message: main.MigrateConnectError, _now: float) -> Iterable[Event]:
+    def _on_migrate_connect_error(self, _message: main.MigrateConnectError, _now: float) -> Sequence[Event]:
         return (MigrationAnswered(MigrationAnswer.CONNECT_ERROR),)
 
     # Migration, at the target
 
-    def _on_migrate_end(self, _message: main.MigrateEnd, _now: float) -> Iterable[Event]:
+    def _on_migrate_end(self, _message: main.MigrateEnd, _now: float) -> Sequence[Event]:
         return (ClientFollowed(),)
 
-    def _on_do_seamless(self, message: main.MigrateDstDoSeamless, _now: float) -> Iterable[Event]:
+    def _on_do_seamless(self, message: main.MigrateDstDoSeamless, _now: float) -> Sequence[Event]:
         return (SeamlessAsked(message.src_version),)
 
     # The agent
 
-    def _on_agent_start(self, message: main.AgentStart, _now: float) -> Iterable[Event]:
+    def _on_agent_start(self, message: main.AgentStart, _now: float) -> Sequence[Event]:
         self.agent_started = True
         self._agent_writer.reset(message.num_tokens)
         self._agent_deadline = None
@@ -277,18 +327,21 @@ class MainChannel(Channel):
             self._agent_deadline = None
         self.wake()
 
-    def _on_agent_data(self, message: main.AgentData, _now: float) -> Iterable[Event]:
+    def _on_agent_data(self, message: main.AgentData, _now: float) -> Sequence[Event]:
         if not self._agent_connected:
-            return  # sent before the client knew that the agent has gone
+            return ()  # sent before the client knew that the agent has gone
         if not message.data:  # as spice-server, whose parser takes no message that is nothing but data and has none
             raise MalformedMessage("main.AgentData", "data", 0, "no data")
         self._granted.spend()
-        for received in self._agent_reader.receive_piece(message.data):
-            yield AgentReceived(received)
-            if self._fault is not None:
-                raise self._fault  # it has asked for more than it takes
+        received: list[Event] = []
+        try:
+            received.extend(map(AgentReceived, self._agent_reader.receive_piece(message.data)))
+        except RemoteError as error:
+            self._fault = error  # behind what came before it
+            return received
         self._granted.use()
         self.return_tokens()
+        return received
 
     handlers: ClassVar[Handlers] = {
         main.AttachChannels: _on_attach_channels,

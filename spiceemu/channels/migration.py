@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -89,7 +88,7 @@ class ParkedChannel:
         """``type:id``, for log lines."""
         return f"{self.type.name.lower()}:{self.id}"
 
-    def receive_data(self, data: bytes, _now: float) -> Iterator[Event]:
+    def receive_data(self, data: bytes) -> None:
         """Keep it.
 
         :raises LimitExceeded: for more than ``MAX_PARKED`` bytes.
@@ -97,7 +96,9 @@ class ParkedChannel:
         self.said += data
         if len(self.said) > MAX_PARKED:
             raise LimitExceeded(f"{self.name}: {len(self.said)} bytes before it begins, the limit is {MAX_PARKED}")
-        yield from ()
+
+    def handle(self, now: float) -> None:
+        """Nothing is handled before it begins."""
 
     def data_to_send(self) -> list[bytes]:
         """Nothing."""

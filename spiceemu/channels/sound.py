@@ -15,6 +15,8 @@ from spiceemu.protocol.enums import AudioDataMode
 from spiceemu.protocol.messages import playback, record
 
 if TYPE_CHECKING:
+    from spiceemu.channels.passage import Passage
+    from spiceemu.channels.tap import Taps
     from spiceemu.protocol.link.server import Linked
     from spiceemu.protocol.messages.message import Message
 
@@ -27,8 +29,16 @@ class PlaybackChannel(Channel):
 
     type = ChannelType.PLAYBACK
 
-    def __init__(self, linked: Linked, wake: Callable[[], None], *, multi_media_time: int) -> None:
-        super().__init__(linked, wake)
+    def __init__(
+        self,
+        linked: Linked,
+        wake: Callable[[], None],
+        *,
+        multi_media_time: int,
+        passage: Passage | None = None,
+        taps: Taps | None = None,
+    ) -> None:
+        super().__init__(linked, wake, passage=passage, taps=taps)
         self.send(playback.Mode(multi_media_time, self._mode()))
 
     def _mode(self) -> int:

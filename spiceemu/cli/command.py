@@ -21,11 +21,10 @@ from spiceemu.cli.options import describe, read_options
 from spiceemu.serving import listeners
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from spiceemu.cli.options import Options
-    from spiceemu.cli.startup import Startup
 
 HELP = """\
 usage: spiceemu COMMAND [OPTION...]
@@ -61,13 +60,16 @@ Exit codes
 """
 
 
-def execute(arguments: Sequence[str] | None, startup: Startup) -> None:
-    """Do what the command line says; see :func:`spiceemu.cli.main`."""
+def execute(arguments: Sequence[str] | None, load: Callable[..., Any]) -> None:
+    """Do what the command line says; see :func:`spiceemu.cli.main`.
+
+    :param load: :meth:`spiceemu.cli.startup.Startup.load`.
+    """
     with explained:
-        _execute(startup, *((sys.argv[1:] if arguments is None else arguments) or ("--help",)))
+        _execute(load, *((sys.argv[1:] if arguments is None else arguments) or ("--help",)))
 
 
-def _execute(startup: Startup, command: str, *rest: str) -> None:
+def _execute(load: Callable[..., Any], command: str, *rest: str) -> None:
     if command in ("--help", "-h"):
         tell(HELP)
     elif command == "--version":
@@ -77,16 +79,15 @@ def _execute(startup: Startup, command: str, *rest: str) -> None:
         if options.help:
             tell(SERVE_HELP.format(options="\n".join(describe())))
         else:
-            serve(options, startup)
+            serve(options, load)
     elif command in COMMANDS:
-        verb: Any = startup.load(command)
-        verb.run(rest)
+        load(command).run(rest)
     else:
         known = ", ".join(("serve", *COMMANDS))
         raise stop(EXIT_USAGE, f"there is no command {command}, only {known}; see spiceemu --help")
 
 
-def serve(options: Options, startup: Startup) -> None:
+def serve(options: Options, load: Callable[..., Any]) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     :raises SystemExit: if that is not possible, after one line on standard error.
@@ -97,7 +98,6 @@ def serve(options: Options, startup: Startup) -> None:
         # A script's shell has it ignored by what it starts with &; who sends it all the same means it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sockets = listeners.listen_tcp(options.host, options.port) if options.port is not None else []
-        verb: Any = startup.load("serving", tls=options.tls_port is not None)
-        verb.run(options, sockets)
+        load("serving", tls=options.tls_port is not None).run(options, sockets)
     except KeyboardInterrupt:
         pass

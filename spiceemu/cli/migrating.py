@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from spiceemu.cli.exits import EXIT_USAGE, say, stop
 from spiceemu.errors import LocalError
 from spiceemu.recordings.relay import parse_target
-from spiceemu.serving.moving import destination_of
-from spiceemu.sessions.migration import Destination
+from spiceemu.sessions.destination import Destination
 
 if TYPE_CHECKING:
     from spiceemu.cli.options import Options
@@ -27,9 +26,10 @@ def where_to(server: SpiceServer, options: Options) -> Destination:
     target = parse_target(options.migrate_to)
     wanted = Destination(target.host, target.port, options.migrate_tls_port, options.migrate_subject)
     try:
-        return destination_of(server, wanted)
+        server.check_destination(wanted)
     except LocalError as error:
         raise stop(EXIT_USAGE, f"--migrate-to {options.migrate_to}: {error} (see spiceemu serve --help)") from None
+    return wanted
 
 
 async def send_away(server: SpiceServer, destination: Destination, options: Options) -> None:
@@ -69,17 +69,14 @@ def _announce(options: Options) -> None:
 
 
 async def _move(server: SpiceServer, destination: Destination) -> None:
-    clients = list(server.clients)
     try:
         moved = await server.migrate_to(destination)
     except LocalError as error:
         say(f"no migration: {error}")
         return
-    for client in clients:
-        departure = client.session.departure
-        if departure is not None and departure.failure:
-            say(f"client {client.session_id:08x}: {departure.failure}")
     for each in moved:
+        if each.failure:
+            say(f"client {each.session_id:08x}: {each.failure}")
         what = "went" if each.followed else "was lost on its way"
         say(f"client {each.session_id:08x} {what} to {destination.host}:{destination.port} ({each.scheme.value})")
     if not moved:
@@ -90,5 +87,5 @@ async def wait_for_clients(server: SpiceServer) -> None:
     """Wait until somebody comes, from another server or anew."""
     say("waiting for a client; send one here with spiceemu serve --migrate-to, or any other server's migration")
     client = await server.wait_client(timeout=None, ready=False)
-    comes = "from another server" if client.session.arrival is not None else "as a new one, not from another server"
+    comes = "from another server" if client.arrived_by is not None else "as a new one, not from another server"
     say(f"client {client.session_id:08x} comes {comes}")

@@ -18,6 +18,7 @@ from spiceemu.errors import InvalidValue
 from spiceemu.protocol.link.ticket import process_key
 from spiceemu.server import SpiceServer
 from spiceemu.serving import listeners
+from spiceemu.serving.options import Limits, Tls
 
 if TYPE_CHECKING:
     import socket
@@ -30,7 +31,7 @@ LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """By how many -v there are."""
 
 
-class Tls(NamedTuple):
+class Certified(NamedTuple):
     """What TLS needs here, and what clients must be told of it."""
 
     context: ssl.SSLContext
@@ -59,9 +60,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
             server = SpiceServer(
                 host=options.host,
                 port=options.port,
-                tls_port=options.tls_port,
-                tls=tls.context if tls else None,
-                tls_subject=(tls.subject if tls else None) or "",
+                tls=_reached(options, tls) if tls else None,
                 unix_path=options.unix,
                 sockets=sockets,
                 password=password,
@@ -70,19 +69,22 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
                 title=options.title,
                 shared=options.share,
                 compression=options.compression,
-                tls_channels=options.tls_channels,
                 plain_channels=options.plain_channels,
                 agent=not options.no_agent,
                 sound=not options.no_sound,
                 compat=options.compat,
                 features=options.features,
-                max_events=0,  # nobody looks at them
+                limits=Limits(events=0, messages=0),  # nobody looks at them
             )
         with suppress(asyncio.CancelledError):  # SIGTERM
             asyncio.run(_serve(server, options, password, tls))
 
 
-async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Tls | None) -> None:
+def _reached(options: Options, tls: Certified) -> Tls:
+    return Tls(tls.context, options.tls_port or 0, subject=tls.subject or "", channels=options.tls_channels)
+
+
+async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Certified | None) -> None:
     task = asyncio.current_task()
     assert task is not None
     with suppress(NotImplementedError):  # Windows, where nothing can be done about SIGTERM
@@ -128,7 +130,7 @@ async def _wait(_server: SpiceServer) -> None:
 # What is told
 
 
-def _first_line(server: SpiceServer, options: Options, tls: Tls | None) -> str:
+def _first_line(server: SpiceServer, options: Options, tls: Certified | None) -> str:
     if not options.json:
         return server.uri
     import json
@@ -149,14 +151,14 @@ def _first_line(server: SpiceServer, options: Options, tls: Tls | None) -> str:
     )
 
 
-def _notices(options: Options, tls: Tls | None) -> Iterator[str]:
+def _notices(options: Options, tls: Certified | None) -> Iterator[str]:
     if options.password:
         yield "the list of processes shows --password to every user of this machine; --password-file does not"
     if tls is not None and tls.ca_file is not None:
         yield f"made a throw-away certificate; clients need its CA: remote-viewer --spice-ca-file={tls.ca_file}"
 
 
-def connection_file(server: SpiceServer, title: str, password: bytes, tls: Tls | None) -> str:
+def connection_file(server: SpiceServer, title: str, password: bytes, tls: Certified | None) -> str:
     """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE").
 
     :raises InvalidValue: the password is not text in UTF-8, as all of the file must be.
@@ -215,7 +217,7 @@ def _password(options: Options) -> bytes:
     return password
 
 
-def _tls(options: Options, leftovers: ExitStack) -> Tls:
+def _tls(options: Options, leftovers: ExitStack) -> Certified:
     """The user's certificate, or a throw-away one, whose CA stays in a file until the server ends."""
     from spiceemu.serving.tls import server_context
 
@@ -223,13 +225,13 @@ def _tls(options: Options, leftovers: ExitStack) -> Tls:
         try:
             if options.tls_cert:
                 password = read_password(options.tls_key_password_file) if options.tls_key_password_file else None
-                return Tls(server_context(options.tls_cert, options.tls_key or None, password=password))
+                return Certified(server_context(options.tls_cert, options.tls_key or None, password=password))
             return _throwaway_tls(options, leftovers)
         except InvalidValue as error:
             raise stop(EXIT_CERTIFICATE, str(error)) from None
 
 
-def _throwaway_tls(options: Options, leftovers: ExitStack) -> Tls:
+def _throwaway_tls(options: Options, leftovers: ExitStack) -> Certified:
     from tempfile import TemporaryDirectory
 
     from spiceemu.serving.tls import LOOPBACK_HOSTS, server_context, throwaway_certificate
@@ -242,4 +244,4 @@ def _throwaway_tls(options: Options, leftovers: ExitStack) -> Tls:
     ca_file = options.tls_ca_out or str(made.ca)
     if options.tls_ca_out:
         _write(options.tls_ca_out, made.ca_pem)
-    return Tls(context, ca_file, made.ca_pem, made.subject)
+    return Certified(context, ca_file, made.ca_pem, made.subject)

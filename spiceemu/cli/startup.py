@@ -83,5 +83,5 @@ def main(arguments: list[str] | None = None) -> int:
     with Startup() as startup:
         from spiceemu.cli.command import execute
 
-        execute(arguments, startup)
+        execute(arguments, startup.load)
     return 0

@@ -11,8 +11,7 @@ from spiceemu.protocol.capabilities import channel_names, to_words
 from spiceemu.protocol.enums import MouseMode
 
 if TYPE_CHECKING:
-    from spiceemu.channels.channel import Channel
-    from spiceemu.client import Client
+    from spiceemu.client import Client, ClientChannel
     from spiceemu.server import SpiceServer
 
 
@@ -26,27 +25,28 @@ async def run_demo(server: SpiceServer) -> None:
         while True:
             now = datetime.now().astimezone()
             desktop.tick(now)
-            desktop.show_clients(tuple(client_info(each) for each in server.clients if each.session.channels))
+            desktop.show_clients(tuple(client_info(each) for each in server.clients if each.channels))
             await asyncio.sleep(1 - now.microsecond / 1_000_000)
     finally:
         desktop.close()
 
 
 def client_info(client: Client) -> ClientInfo:
-    """What the desktop shows of a client."""
-    session = client.session
-    mode = "client" if session.mouse_mode == MouseMode.CLIENT else "server"
-    channels = sorted(session.channels.values(), key=lambda channel: (channel.type, channel.id))
-    linked = channels[0].linked  # of main, unless the client has closed that on its way to another server
+    """What the desktop shows of a client.
+
+    :returns: it, as it is now.
+    """
+    mode = "client" if client.mouse_mode == MouseMode.CLIENT else "server"
+    channels = client.channels
     facts = (
-        f"SPICE {linked.request.major}.{linked.request.minor}",
-        "mini header" if linked.mini_header else "full header",
+        f"SPICE {client.version.major}.{client.version.minor}",
+        "mini header" if channels[0].mini_header else "full header",
         f"{mode} mouse mode",
-        f"as {session.level.name}",
+        f"as {client.level.name}",
     )
     return ClientInfo(f"{client.session_id:08x}", facts, tuple(map(_channel_info, channels)))
 
 
-def _channel_info(channel: Channel) -> ChannelInfo:
-    names = channel_names(channel.type, to_words(channel.client_capabilities))
+def _channel_info(channel: ClientChannel) -> ChannelInfo:
+    names = channel_names(channel.type, to_words(channel.capabilities))
     return ChannelInfo(channel.name, channel.secure, tuple(name.lower() for name in names))

@@ -71,6 +71,7 @@ class Guest:
     :param name: what clients show as the machine's name.
     :param uuid: the machine's UUID; a random one if not given.
     :param agent: whether it has an agent; without one there is no clipboard and no resizing by the client.
+    :param sound: whether it has a sound card.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Guest:
         name: str = "spiceemu",
         uuid: UUID | None = None,
         agent: bool = True,
+        sound: bool = True,
     ) -> None:
         self.name = name
         self.uuid = uuid or uuid4()
@@ -89,6 +91,7 @@ class Guest:
         self.cursor = GuestCursor(ARROW)
         self.clipboard = Clipboard()
         self.agent = Agent(self.clipboard) if agent else None
+        self.has_sound = sound
         self.agent_client: object = None
         """Whose talk with the agent it is: the client's that began last."""
         self._observers: Observers[GuestEvent] = Observers()

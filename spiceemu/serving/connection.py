@@ -13,9 +13,10 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spiceemu.errors import RemoteError
+from spiceemu.errors import HangUp, RemoteError
 from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.link.server import LinkPolicy, LinkState, ServerLink
+from spiceemu.serving.failures import describe
 
 if TYPE_CHECKING:
     import ssl
@@ -76,6 +77,9 @@ class Home(Protocol):
     def connection_ended(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
 
+    def failed(self, error: Exception) -> None:
+        """Note that something of ours raised on a connection that is no client's yet."""
+
 
 class Attachment(Protocol):
     """A connection's place in a session."""
@@ -92,7 +96,10 @@ class Attachment(Protocol):
     def violated(self, error: RemoteError) -> None:
         """Note that the client broke the protocol."""
 
-    def closed(self, reason: str) -> None:
+    def failed(self, error: Exception) -> None:
+        """Note that something of ours raised."""
+
+    def closed(self, reason: str, now: float) -> None:
         """Note that the connection is gone."""
 
 
@@ -203,7 +210,7 @@ class Connection(asyncio.Protocol):
         self.home.connection_ended(self)
         reason = self._reason or (str(exc) if exc else "")
         if self.attachment is not None:
-            self.attachment.closed(reason)
+            self.attachment.closed(reason, self._loop.time())
         else:
             failure = self._link.failure if self._link else None
             self.log.info("left before the link was done: %s", reason or failure or "no reason")
@@ -211,6 +218,12 @@ class Connection(asyncio.Protocol):
     # Link
 
     def _receive_link(self, data: bytes) -> None:
+        try:
+            self._advance_link(data)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+            self.fail(error)
+
+    def _advance_link(self, data: bytes) -> None:
         assert self._link is not None
         link = self._link
         link.receive_data(data, self._loop.time())
@@ -251,8 +264,12 @@ class Connection(asyncio.Protocol):
             self.attachment.receive_data(data, self._loop.time())
         except RemoteError as error:
             self.violate(error)
-            return
-        self.pump()
+        except HangUp as end:
+            self.hang_up(str(end))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+            self.fail(error)
+        else:
+            self.pump()
 
     def check_time(self, now: float) -> None:
         """Judge the channel's deadlines."""
@@ -268,6 +285,12 @@ class Connection(asyncio.Protocol):
         self.log.warning("%s; closing", error)
         self.attachment.violated(error)
         self.close(str(error))
+
+    def fail(self, error: Exception) -> None:
+        """Close the connection because something of ours raised: no fault of the client's."""
+        self.log.error("failure of the server, not of the client: %s; closing", describe(error), exc_info=error)
+        (self.home if self.attachment is None else self.attachment).failed(error)
+        self.close(f"the server failed: {describe(error)}")
 
     def wake(self) -> None:
         """Write soon what the channel has; many calls of one loop turn become one write."""
@@ -285,7 +308,14 @@ class Connection(asyncio.Protocol):
             return
         channel = self.attachment.channel
         if not self._waiting and not self._paused:
-            self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
+            try:
+                self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
+            except HangUp as end:
+                self.hang_up(str(end))
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+                self.fail(error)
+                return
         more = bool(self._waiting)
         while self._waiting and not (self._paused or self._transport.is_closing()):
             self._transport.write(self._waiting.popleft())

@@ -1,7 +1,7 @@
-"""One client of a server: its session, its connections, and what the test is told.
+"""One client of a server: its session, its connections, and what there is to tell of it.
 
-Here the sans-IO session meets the connections: bytes go in, and events come out to the test's
-:class:`~spiceemu.client.Client`.
+Here the sans-IO session meets the connections: bytes go in, and events come out. The face that a test sees of it,
+:class:`~spiceemu.client.Client`, reads what is kept here.
 """
 
 from __future__ import annotations
@@ -11,59 +11,102 @@ import logging
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.migration import ParkedChannel, ParkedFault
-from spiceemu.client import Client
 from spiceemu.errors import LimitExceeded
-from spiceemu.events import ChannelClosed, ChannelOpened, Disconnected, DisplayReady, Event, Violation
-from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.events import (
+    ChannelClosed,
+    ChannelOpened,
+    ClientArrived,
+    Disconnected,
+    DisplayReady,
+    Event,
+    ServerFailed,
+    Synced,
+    Violation,
+)
 from spiceemu.serving.connection import ConnectionLogger
+from spiceemu.serving.failures import Failure, describe
+from spiceemu.sessions.farewell import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spiceemu.channels.channel import Channel
     from spiceemu.errors import RemoteError
+    from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.link.server import Linked
     from spiceemu.serving.connection import Connection
-    from spiceemu.sessions.event_log import EventLog
+    from spiceemu.sessions.farewell import Farewell
+    from spiceemu.sessions.log import Log, MessageLog
     from spiceemu.sessions.session import Session
 
 log = logging.getLogger("spiceemu.client")
+
+_STEPS = frozenset({Disconnected, ChannelClosed, DisplayReady, ClientArrived, ServerFailed})
+"""What decides whether a client can be in step."""
 
 
 class Member:
     """A client of the server with its session and connections.
 
-    :param session: the sans-IO side.
+    :param make_session: makes the sans-IO side of what takes its events.
     :param events: where what the client did is kept.
-    :param news: called when the client has become ready.
+    :param messages: where the messages are kept.
+    :param news: called when the client has become ready or something of ours has failed on it.
     :param forget: called when the client is gone.
+    :ivar failures: what of ours has failed on it.
+    :ivar news: set whenever there is an event to read.
+    :ivar step: set whenever it may be in step.
+    :ivar awaited: by mark, the channels whose client has not answered it.
     """
 
     def __init__(
-        self, session: Session, *, events: EventLog, news: Callable[[], None], forget: Callable[[Member], None]
+        self,
+        make_session: Callable[[Callable[[Event], None]], Session],
+        *,
+        events: Log[Event],
+        messages: MessageLog,
+        news: Callable[[], None],
+        forget: Callable[[Member], None],
     ) -> None:
-        self.session = session
+        self.events = events
+        self.messages = messages
         self.connections: list[Connection] = []
+        self.failures: list[Failure] = []
         self.ready = False
         """Whether a display channel has been ready."""
-        self.label = f"{session.id:08x}"
-        self.client = Client(session, self.disconnect, events)
-        self.log = ConnectionLogger(log, {"session": self.label})
         self.changed = asyncio.Event()
         """Set whenever the client said something or a channel of it ended, for who waits for a state of it."""
-        self._news = news
+        self.news = asyncio.Event()
+        self.step = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.awaited: dict[int, set[tuple[ChannelType, int]]] = {}
+        self._tell_news = news
         self._forget = forget
-        self.ended = False
+        self.session = make_session(self.post)
+        self.label = f"{self.session.id:08x}"
+        self.log = ConnectionLogger(log, {"session": self.label})
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client is gone."""
+        return self.gone.is_set()
 
     def attach(self, connection: Connection, linked: Linked, now: float) -> Place:
-        """Open the channel that a connection linked."""
+        """Open the channel that a connection linked.
+
+        :returns: the connection's place.
+        """
         channel = self.session.open(linked, connection.wake, now)
         self.connections.append(connection)
         self.post(ChannelOpened(channel.type, channel.id))
         return Place(self, connection, channel)
 
     async def until(self, true: Callable[[], object], timeout: float) -> bool:
-        """Wait until something is so of the client, or the client is gone; whether that came in time."""
+        """Wait until something is so of the client, or the client is gone.
+
+        :param timeout: seconds.
+        :returns: whether that came in time.
+        """
         try:
             async with asyncio.timeout(timeout):
                 while not (self.ended or true()):
@@ -78,8 +121,7 @@ class Member:
         arrival = self.session.arrival
         if arrival is not None:
             arrival.held = False
-            for event in self.session.begin_arrival(asyncio.get_running_loop().time()):
-                self.post(event)
+            self.session.begin_arrival(asyncio.get_running_loop().time())
 
     def check_time(self, now: float) -> None:
         """Let a client go that has waited too long for a guest."""
@@ -90,17 +132,43 @@ class Member:
                 self.disconnect(str(error))
 
     def post(self, event: Event) -> None:
-        """Hand an event to the client."""
+        """Take an event of the session."""
         if isinstance(event, ParkedFault):
             for connection in list(self.connections):
                 if connection.attachment is not None and connection.attachment.channel is event.channel:
                     connection.violate(event.error)
             return
+        if isinstance(event, Synced):
+            for mark, waiting in self.awaited.items():
+                if mark <= event.mark:  # marks are answered in order, and the oldest may be forgotten
+                    waiting.discard((event.channel_type, event.channel_id))
+            self.step.set()
+            return
         self.log.debug("%s", event)
-        self.client.post(event)
+        self.events.add(event)
+        if isinstance(event, ServerFailed) and event.error is not None:
+            self.failures.append(Failure(event.error))
+            self._tell_news()
+        if isinstance(event, Disconnected):
+            self.gone.set()
+        if type(event) in _STEPS:
+            self.step.set()
+        self.news.set()
         if isinstance(event, DisplayReady):
             self.ready = True
-            self._news()
+            self._tell_news()
+
+    def bid_farewell(self, farewell: Farewell) -> None:
+        """Do with the connections that are left what the session has decided."""
+        match farewell.verdict:
+            case Verdict.CLOSE:
+                for connection in list(self.connections):
+                    connection.close()
+            case Verdict.HEAR_OUT:
+                for connection in list(self.connections):
+                    connection.hear_out()
+            case Verdict.GONE:
+                self.disconnect(farewell.reason)
 
     def disconnect(self, reason: str) -> None:
         """Close all connections; the client is gone at once as far as the server is concerned."""
@@ -111,7 +179,7 @@ class Member:
     def end(self, reason: str) -> None:
         """Note that the client is gone."""
         if not self.ended:
-            self.ended = True
+            self.gone.set()
             self.session.close()
             self.changed.set()
             self.log.info("client gone: %s", reason or "it left")
@@ -136,39 +204,25 @@ class Place:
         return self._channel
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Feed the channel and hand on its events."""
-        for event in self.member.session.receive(self.channel, data, now):
-            self.member.post(event)
-        self.member.changed.set()
+        """Feed the channel."""
+        try:
+            self.member.session.receive(self.channel, data, now)
+        finally:
+            self.member.changed.set()
 
     def violated(self, error: RemoteError) -> None:
         """Post the violation."""
         self.member.post(Violation(self.channel.type, self.channel.id, str(error)))
 
-    def closed(self, reason: str) -> None:
-        """Close the channel; without its main channel a client is gone."""
+    def failed(self, error: Exception) -> None:
+        """Post the failure of ours."""
+        self.member.post(ServerFailed(self.channel.type, self.channel.id, describe(error), error))
+
+    def closed(self, reason: str, now: float) -> None:
+        """Close the channel; what becomes of the others is the session's to say."""
         member = self.member
         member.connections.remove(self.connection)
-        if member.ended:
-            return  # the session has let go of all its channels
-        member.session.close_channel(self.channel)
-        member.post(ChannelClosed(self.channel.type, self.channel.id, reason))
-        member.changed.set()
-        departure = member.session.departure
-        if departure is not None and departure.is_leaving:
-            # What the client said on the other channels before it left counts as well. spice-gtk leaves these, or after
-            # a seamless migration main, for the server to close.
-            if departure.has_handed_over and not member.session.has_channels_beside_main:
-                for connection in list(member.connections):
-                    connection.close()
-            elif self.channel.type is ChannelType.MAIN:
-                for connection in list(member.connections):
-                    connection.hear_out()
-            if not member.connections:
-                host = departure.destination.host
-                member.end(f"it went on at {host}" if departure.has_gone_on else f"it was lost on its way to {host}")
-        elif self.channel.type is ChannelType.MAIN:
-            member.disconnect(reason)
-        elif member.session.came_seamlessly and not member.session.has_channels_beside_main:
-            # It has left, perhaps: spice-gtk holds the socket of a main channel that it took along until it hears more.
-            member.session.main.ping(asyncio.get_running_loop().time())
+        if not member.ended:  # else the session has let go of all its channels
+            farewell = member.session.channel_ended(self.channel, reason, now)
+            member.changed.set()
+            member.bid_farewell(farewell)

@@ -19,13 +19,14 @@ from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.serving.listeners import WILDCARDS, is_loopback
 from spiceemu.sessions import snapshot
-from spiceemu.sessions.migration import Departure, DepartureState, Destination, best_scheme, choose_scheme
+from spiceemu.sessions.destination import Destination, best_scheme, choose_scheme
+from spiceemu.sessions.migration import Departure, DepartureState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from spiceemu.guest.machine import Guest
-    from spiceemu.server import SpiceServer
+    from spiceemu.serving.core import ServerCore
     from spiceemu.serving.member import Member
 
     Deliver = Callable[[bytes], Awaitable[None]]
@@ -53,14 +54,16 @@ class Moved(NamedTuple):
     :ivar session_id: its session at the source.
     :ivar scheme: how it was moved.
     :ivar followed: whether it left as told, and the guest as well; else it was lost on the way.
+    :ivar failure: why it did not go as was meant; empty if it did.
     """
 
     session_id: int
     scheme: MigrationScheme
     followed: bool
+    failure: str = ""
 
 
-def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_subject: str = "") -> Destination:
+def destination_of(source: ServerCore, target: ServerCore | Destination, cert_subject: str = "") -> Destination:
     """Where clients are sent.
 
     :raises InvalidValue: they cannot be sent there.
@@ -71,10 +74,11 @@ def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_
     if isinstance(target, Destination):
         destination = target
     else:
-        host = WILDCARDS.get(target.host, target.host)
+        at = target.addresses
+        host = WILDCARDS.get(at.host, at.host)
         if not target.listening:
             raise WrongState("the target of a migration must listen before its clients come")
-        destination = Destination(host, target.port, target.tls_port, target.tls_subject if target.tls_port else "")
+        destination = Destination(host, at.port, at.tls_port, at.tls.subject if at.tls else "")
     if cert_subject:
         destination = destination._replace(cert_subject=cert_subject)
     destination.check()
@@ -83,16 +87,17 @@ def destination_of(source: SpiceServer, target: SpiceServer | Destination, cert_
     return destination
 
 
-def _is_at(server: SpiceServer, destination: Destination) -> bool:
+def _is_at(server: ServerCore, destination: Destination) -> bool:
     """Whether a destination is surely this server; by what names others know it, it does not know itself."""
-    own = server.port, server.tls_port
+    at = server.addresses
+    own = at.port, at.tls_port
     if not any(port and port == mine for port, mine in zip((destination.port, destination.tls_port), own, strict=True)):
         return False
-    hosts = {"127.0.0.1" if host == "localhost" else host for host in (server.host, destination.host)}
-    return len(hosts) == 1 or (server.host in WILDCARDS and is_loopback(destination.host))
+    hosts = {"127.0.0.1" if host == "localhost" else host for host in (at.host, destination.host)}
+    return len(hosts) == 1 or (at.host in WILDCARDS and is_loopback(destination.host))
 
 
-def check_free(source: SpiceServer, target: SpiceServer | None) -> None:
+def check_free(source: ServerCore, target: ServerCore | None) -> None:
     """Refuse a second migration while one of the servers is in the middle of another: no guest may be given away twice.
 
     :raises WrongState: one of them is.
@@ -118,7 +123,7 @@ def check_guest(guest: Guest, other: Guest) -> None:
         raise InvalidValue(f"{who[0]} has an agent, {who[1]} has none")
 
 
-def check_features(source: SpiceServer, target: SpiceServer, *, retreat: bool) -> list[Feature]:
+def check_features(source: ServerCore, target: ServerCore, *, retreat: bool) -> list[Feature]:
     """Refuse a target that lacks what is in use here.
 
     :param retreat: whether that may be given up, where it can be.
@@ -165,7 +170,7 @@ class Move:
     """
 
     def __init__(
-        self, source: SpiceServer, target: SpiceServer | Destination, cert_subject: str, deliver: Deliver | None
+        self, source: ServerCore, target: ServerCore | Destination, cert_subject: str, deliver: Deliver | None
     ) -> None:
         self.source = source
         self.target = None if isinstance(target, Destination) else target
@@ -175,7 +180,7 @@ class Move:
         self._guest_is_gone = False
 
     async def run(self, *, retreat: bool) -> list[Moved]:
-        """Do it; see :meth:`SpiceServer.migrate_to`."""
+        """Do it; see :meth:`ServerCore.migrate_to`."""
         check_free(self.source, self.target)
         servers = [self.source] if self.target is None else [self.source, self.target]
         for server in servers:
@@ -191,9 +196,9 @@ class Move:
         schemes = self._prepare(retreat=retreat)
         try:
             for member, scheme in zip(self.members, schemes, strict=True):
-                member.session.departure = Departure(
-                    member.session, self.destination.for_client(member.session), scheme
-                )
+                channels = member.session.channels
+                secure = all(channel.secure for channel in channels.values())
+                member.session.departure = Departure(channels, self.destination.for_client(secure=secure), scheme)
                 member.post(events.MigrationBegan(scheme, self.destination.host))
             await asyncio.gather(*map(self._connect, self.members))
             seamless = any(_departure(each).scheme is MigrationScheme.SEAMLESS for each in self.members)
@@ -212,7 +217,7 @@ class Move:
 
     async def _gather_members(self) -> None:
         """Find who is to move, and wait for those that are on their way here themselves."""
-        members = list(self.source.members)
+        members = list(self.source.roster)
         await asyncio.gather(*map(_arrived, members))
         for member in members:
             if member.session.is_arriving:
@@ -229,15 +234,15 @@ class Move:
         level = target.level if target else None
         schemes = [choose_scheme(source.level, level, each.session.main, alone=alone) for each in self.members]
         if self.deliver is not None:
-            snapshot.check(source.state())
+            snapshot.check(source.save())
         if target is not None:
             check_guest(source.guest, target.guest)
             given_up = check_features(source, target, retreat=retreat)
-            if len(schemes) > 1 and not target.shared:
+            if len(schemes) > 1 and not target.habits.shared:
                 raise InvalidValue(f"the target takes one client at once, and there are {len(schemes)}")
             guest_state.check(target.guest, guest_state.take(source.guest))
             give_up(source.guest, given_up)
-            target.expect_guest()
+            target.awaits_guest = True
         return schemes
 
     async def _connect(self, member: Member) -> None:
@@ -309,14 +314,14 @@ class Move:
             member.disconnect(f"it did not leave within LEAVE_TIMEOUT {LEAVE_TIMEOUT:g} s")
         member.session.agent.leave()
         log.info("session %s: %s to %s", member.label, departure.scheme.value, self.destination.host)
-        return Moved(member.session.id, departure.scheme, followed)
+        return Moved(member.session.id, departure.scheme, followed, departure.failure)
 
     async def _hand_guest_over(self) -> None:
         if self.target is not None:
             self._check_target()
-            self.target.take_over(self.source.state())
+            self.target.load(self.source.save())
         if self.deliver is not None:
-            await self.deliver(self.source.snapshot())
+            await self.deliver(snapshot.dump(self.source.save()))
 
     def _stay(self) -> None:
         """It comes to nothing: the guest stays, and so do the clients, if they may."""
@@ -343,7 +348,7 @@ class Move:
 
         spice-gtk never closes the main channel of a seamless migration that was cancelled.
         """
-        for there in self.target.members if self.target else ():
+        for there in self.target.roster if self.target else ():
             arrival = there.session.arrival
             if arrival is not None and there.session.id == member.session.id:
                 arrival.call_off(asyncio.get_running_loop().time())

@@ -9,33 +9,147 @@ from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.serving.listeners import check_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import socket
+    import ssl
+    from collections.abc import Iterable
     from uuid import UUID
+
+    from spiceemu.guest.machine import Guest
+    from spiceemu.sessions.tables import Tables
 
 COMPRESSIONS = ("auto", "lz", "off")
 
 UUID_SIZE = 16
 
+MAX_UNLINKED = 1024
+"""Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
 
-def check_ports(port: int | None, tls_port: int | None, *, tls: bool, others: bool) -> None:
-    """Refuse a server that nobody could reach.
+MAX_EVENTS = 100_000
+MAX_MESSAGES = 10_000
 
-    :param tls: whether there is a TLS context.
-    :param others: whether it listens elsewhere as well.
-    :raises InvalidValue: naming the option.
+
+class Tls:
+    """How a server is reached over TLS.
+
+    :param context: the TLS context; :func:`spiceemu.server_context` makes one of a certificate.
+    :param port: the port, 0 for any free one.
+    :param subject: the subject of its certificate, such as ``CN=localhost``, told to clients that are moved here.
+    :param channels: names of channels served over TLS only, or ``all``.
+    :raises InvalidValue: there can be no such port, or the context is none.
     """
-    if tls_port is not None and not tls:
-        raise InvalidValue("tls_port needs tls=, an SSL context; spiceemu.serving.tls.server_context makes one")
-    if port is None and tls_port is None and not others:
-        raise InvalidValue("nothing to listen on: give port, tls_port or unix_path")
-    for each in (port, tls_port):
-        if each is not None:
-            check_port(each)
+
+    def __init__(
+        self, context: ssl.SSLContext, port: int = 0, *, subject: str = "", channels: Iterable[str] = ()
+    ) -> None:
+        if not hasattr(context, "wrap_bio"):
+            text = "spiceemu.server_context makes one of a certificate"
+            raise InvalidValue(f"Tls takes an SSL context, not {context!r:.60}; {text}")
+        self.context = context
+        self.port = check_port(port)
+        self.subject = subject
+        self.channels = tuple(channels)
+
+    def __repr__(self) -> str:
+        return f"Tls(port={self.port}, subject={self.subject!r}, channels={self.channels})"
 
 
-def check_guest(title: str, uuid: UUID | None, displays: Sequence[tuple[int, int]]) -> None:
+class Limits:
+    """How much a server keeps and allows; more is dropped from the oldest on, or refused.
+
+    :param events: events kept of each client; 0 where nobody looks at them.
+    :param messages: messages kept of each client, both ways; 0 where nobody looks at them.
+    :param unlinked: connections at a time whose link is not done.
+    :raises InvalidValue: one is no whole number of at least 0, or 1 for ``unlinked``.
+    """
+
+    def __init__(self, *, events: int = MAX_EVENTS, messages: int = MAX_MESSAGES, unlinked: int = MAX_UNLINKED) -> None:
+        self.events = _count("events", events, 0)
+        self.messages = _count("messages", messages, 0)
+        self.unlinked = _count("unlinked", unlinked, 1)
+
+    def __repr__(self) -> str:
+        return f"Limits(events={self.events}, messages={self.messages}, unlinked={self.unlinked})"
+
+
+def _count(name: str, value: int, least: int) -> int:
+    if not isinstance(value, int) or value < least:
+        raise InvalidValue(f"{name} is a whole number of at least {least}, not {value!r}")
+    return value
+
+
+class Addresses:
+    """Where a server listens.
+
+    :ivar port: the plain port, None for none; the real one once the server listens, as all that follows.
+    :ivar tls_port: the port with TLS.
+    :ivar sockets: those that listen.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        tls: Tls | None,
+        unix_path: str | None,
+        sockets: Iterable[socket.socket],
+        plain_channels: Iterable[str],
+    ) -> None:
+        self.host = host
+        self.port = None if port is None else check_port(port)
+        if tls is not None and not isinstance(tls, Tls):
+            raise InvalidValue(f"tls is a Tls, not {tls!r:.60}: Tls(spiceemu.server_context(CERTIFICATE, KEY))")
+        self.tls = tls
+        self.tls_port = None if tls is None else tls.port
+        self.unix_path = unix_path
+        self.sockets = list(sockets)
+        self.plain_channels = plain_channels
+        if port is None and tls is None and not (unix_path or self.sockets):
+            raise InvalidValue("nothing to listen on: give port, tls or unix_path")
+
+
+class Machine:
+    """What a server's guest is made of, before it is made."""
+
+    def __init__(
+        self, sizes: Iterable[tuple[int, int]], title: str, uuid: UUID | None, *, agent: bool, sound: bool
+    ) -> None:
+        self.sizes = check_guest(title, uuid, sizes)
+        self.title = title
+        self.uuid = uuid
+        self.agent = agent
+        self.sound = sound
+
+    def make(self, tables: Tables) -> Guest:
+        """Make the guest.
+
+        :param tables: what there is of each kind.
+        :returns: the guest.
+        """
+        from spiceemu.guest.machine import Guest  # here: a server listens before it needs its guest
+
+        del tables
+        return Guest(sizes=self.sizes, name=self.title, uuid=self.uuid, agent=self.agent, sound=self.sound)
+
+
+class Habits:
+    """How a server treats its clients."""
+
+    def __init__(
+        self, *, shared: bool, compression: str, strict: bool, password_lifetime: float | None, limits: Limits
+    ) -> None:
+        if compression not in COMPRESSIONS:
+            raise InvalidValue(f"no compression is called {compression!r}; there are {', '.join(COMPRESSIONS)}")
+        self.shared = shared
+        self.compression = compression
+        self.strict = strict
+        self.password_lifetime = password_lifetime
+        self.limits = limits
+
+
+def check_guest(title: str, uuid: UUID | None, displays: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Refuse a guest that clients could not be told of, or that there cannot be; it is made when it is needed.
 
+    :returns: width and height of each display.
     :raises InvalidValue: naming what is wrong with it, and the limit.
     """
     try:
@@ -46,10 +160,10 @@ def check_guest(title: str, uuid: UUID | None, displays: Sequence[tuple[int, int
         raise InvalidValue(f"the title takes {size} bytes, the limit is {MAX_NAME} (MAX_NAME)")
     if uuid is not None and len(getattr(uuid, "bytes", b"")) != UUID_SIZE:
         raise InvalidValue(f"a guest's uuid is a uuid.UUID, not {uuid!r}")
-    _check_displays(displays)
+    return _check_displays(displays)
 
 
-def _check_displays(displays: Sequence[tuple[int, int]]) -> None:
+def _check_displays(displays: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     try:
         sizes = [(width, height) for width, height in displays]
     except (TypeError, ValueError):
@@ -61,14 +175,4 @@ def _check_displays(displays: Sequence[tuple[int, int]]) -> None:
 
         for width, height in sizes:
             check_size(width, height)
-
-
-def check_habits(compression: str, max_events: int) -> None:
-    """Refuse a compression that is not known, and a number of events that is none.
-
-    :raises InvalidValue: naming the option.
-    """
-    if compression not in COMPRESSIONS:
-        raise InvalidValue(f"no compression is called {compression!r}; there are {', '.join(COMPRESSIONS)}")
-    if not isinstance(max_events, int) or max_events < 0:
-        raise InvalidValue(f"max_events is a whole number of at least 0, not {max_events!r}")
+    return sizes

@@ -49,14 +49,12 @@ def channel_types(names: Iterable[str]) -> frozenset[ChannelType]:
 class ServerPolicy:
     """The decisions of one server.
 
-    :param displays: how many video cards the guest has; each has a display and a cursor channel where the level has
-        several of them.
+    :param channels: gives type and id of every channel but main at a level, in the order of CHANNELS_LIST.
     :param password: what a ticket must hold; may be replaced at any time.
     :param tls_channels: names of channels served over TLS only.
     :param plain_channels: names of channels served without TLS only.
     :param has_session: tells whether a session id is known.
     :param has_channel: tells whether a session already has a channel.
-    :param sound: whether there are a playback and a record channel.
     :param level: what the server behaves like; may be replaced while no link is under way.
     :param is_parked: tells whether a session's client has linked but not begun: it may come once more, for spice-gtk
         never closes the main channel of a seamless migration that was cancelled.
@@ -65,26 +63,24 @@ class ServerPolicy:
     def __init__(
         self,
         *,
-        displays: int,
+        channels: Callable[[Level], list[tuple[ChannelType, int]]],
         password: Password,
         has_session: Callable[[int], bool],
         has_channel: Callable[[int, int, int], bool],
         tls_channels: Iterable[str] = (),
         plain_channels: Iterable[str] = (),
-        sound: bool = True,
         level: Level = CURRENT,
         is_parked: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.level = level
-        self.displays = displays
-        self.sound = sound
+        self._channels = channels
         self.password = password
         self.tls_only = channel_types(tls_channels)
         self.plain_only = channel_types(plain_channels)
         both = self.tls_only & self.plain_only
         if both:
             names = ", ".join(sorted(channel.name.lower() for channel in both))
-            raise InvalidValue(f"channels both in tls_channels and plain_channels cannot be linked at all: {names}")
+            raise InvalidValue(f"channels both in Tls.channels and plain_channels cannot be linked at all: {names}")
         self._has_session = has_session
         self._has_channel = has_channel
         self._is_parked = is_parked
@@ -97,17 +93,9 @@ class ServerPolicy:
     def channels(self) -> list[tuple[ChannelType, int]]:
         """Type and id of every channel but main, in the order of CHANNELS_LIST.
 
-        It is that of recorded servers: clients begin channels in it, so it decides what they tell their users first.
+        :returns: them, as the guest has them now.
         """
-        numbers = range(self.displays if self.level.has(Feature.MULTI_DISPLAY_CHANNELS) else 1)
-        pair = (ChannelType.DISPLAY, ChannelType.CURSOR)
-        if not self.level.has(Feature.MINI_HEADER):  # of the oldest servers, the last to come was the first
-            pair = pair[::-1]
-        return [
-            *([(ChannelType.RECORD, 0), (ChannelType.PLAYBACK, 0)] if self.sound else []),
-            *((kind, number) for number in reversed(numbers) for kind in pair),
-            (ChannelType.INPUTS, 0),
-        ]
+        return self._channels(self.level)
 
     def _offers(self, request: LinkRequest) -> bool:
         wanted = (request.channel_type, request.channel_id)

@@ -8,34 +8,30 @@ from typing import TYPE_CHECKING
 
 from spiceemu.errors import WrongState
 from spiceemu.protocol.link.ticket import system_random
-from spiceemu.sessions.event_log import EventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from spiceemu.client import Client
+    from spiceemu.serving.failures import Failure
     from spiceemu.serving.member import Member
-    from spiceemu.sessions.session import Session
 
 MAX_ARRIVALS = 100
 """Clients that nobody has waited for yet and are remembered, gone or not; beyond that the oldest are forgotten."""
 
 MAX_GONE_BYTES = 1 << 26
-"""Most bytes that the events of those take that are gone, about; beyond that the oldest are forgotten."""
+"""Most bytes that what is kept of those takes that are gone, about; beyond that the oldest are forgotten."""
+
+MAX_FAILURES = 100
+"""Failures of clients that are gone which are remembered; beyond that the oldest are forgotten."""
 
 
 class Roster:
-    """The members of a server by their session's id.
+    """The members of a server by their session's id."""
 
-    :param max_events: how many events of each client are kept.
-    :ivar clients: what the test sees of them, oldest first.
-    """
-
-    def __init__(self, max_events: int) -> None:
-        self._max_events = max_events
-        self.clients: list[Client] = []
+    def __init__(self) -> None:
         self._members: dict[int, Member] = {}
         self._arrivals: deque[Member] = deque(maxlen=MAX_ARRIVALS)
+        self._gone: deque[Failure] = deque(maxlen=MAX_FAILURES)
         self._news = asyncio.Event()
         self._open = False
 
@@ -43,7 +39,7 @@ class Roster:
         return len(self._members)
 
     def __iter__(self) -> Iterator[Member]:
-        """The members now; they may go while this is iterated."""
+        """The members now, oldest first; they may go while this is iterated."""
         return iter(list(self._members.values()))
 
     def __contains__(self, session_id: int) -> bool:
@@ -53,33 +49,41 @@ class Roster:
         return self._members[session_id]
 
     def free_id(self) -> int:
-        """An id for a new session, which cannot be guessed."""
+        """An id for a new session, which cannot be guessed.
+
+        :returns: it, of 32 bits and not 0.
+        """
         while (session_id := system_random(32)) == 0 or session_id in self._members:
             pass
         return session_id
 
-    def enter(self, session: Session) -> Member:
-        """Add a client by its session; it leaves by itself when it ends."""
-        from spiceemu.serving.member import Member  # here: the first link is answered while this is not needed yet
+    def enter(self, make: Callable[[Callable[[], None], Callable[[Member], None]], Member]) -> Member:
+        """Add a client; it leaves by itself when it ends.
 
-        member = self._members[session.id] = Member(
-            session, events=EventLog(self._max_events), news=self._news.set, forget=self._forget
-        )
-        self.clients.append(member.client)
+        :param make: makes it of what it calls when there is news, and when it is gone.
+        :returns: the client.
+        """
+        member = make(self._news.set, self._forget)
+        self._members[member.session.id] = member
         self._arrivals.append(member)
         self._news.set()
         return member
 
     def _forget(self, member: Member) -> None:
         del self._members[member.session.id]
-        self.clients.remove(member.client)
+        self._gone.extend(member.failures)
         gone = [each for each in self._arrivals if each.ended]
-        cost = sum(each.client.log.cost for each in gone)
+        cost = sum(map(_cost, gone))
         for each in gone:
             if cost <= MAX_GONE_BYTES:
                 break
             self._arrivals.remove(each)
-            cost -= each.client.log.cost
+            cost -= _cost(each)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """What of ours has failed, on whatever client."""
+        return [*self._gone, *(failure for member in self for failure in member.failures)]
 
     # For the link's policy
 
@@ -102,16 +106,22 @@ class Roster:
         """Clients may come from now on."""
         self._open = True
 
-    async def next_client(self, *, ready: bool) -> Client:
+    async def next_member(self, *, ready: bool) -> Member:
         """Wait for the next client that no earlier call returned; see :meth:`SpiceServer.wait_client`.
 
+        :returns: the client.
         :raises WrongState: no client can come.
+        :raises Exception: what of ours has failed on a client that nobody was given yet.
         """
         while True:
             for member in self._arrivals:
-                if not ready or (member.ready and member.client.connected):
+                for failure in member.failures:
+                    if not failure.seen:
+                        self._arrivals.remove(member)
+                        raise failure.raised()
+                if not ready or (member.ready and not member.ended):
                     self._arrivals.remove(member)
-                    return member.client
+                    return member
             await self._changed()
 
     async def until_ready(self) -> None:
@@ -124,3 +134,7 @@ class Roster:
             raise WrongState("no client comes to a server that does not listen")
         self._news.clear()
         await self._news.wait()
+
+
+def _cost(member: Member) -> int:
+    return member.events.cost + member.messages.log.cost

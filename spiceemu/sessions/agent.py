@@ -12,31 +12,38 @@ from spiceemu import events
 from spiceemu.errors import InvalidValue, UnknownMessage, WrongState
 from spiceemu.guest import agent as guest_agent
 from spiceemu.guest.clipboard import TextReceived
-from spiceemu.protocol.levels.compat import Feature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
 
-    from spiceemu.channels.main import AgentReceived
+    from spiceemu.channels.main import AgentReceived, MainChannel
     from spiceemu.events import Event
-    from spiceemu.guest.machine import GuestEvent
+    from spiceemu.guest.machine import Guest, GuestEvent
     from spiceemu.protocol.agent.message import AgentMessage
-    from spiceemu.sessions.session import Session
+
+    PlacePointer = Callable[[int, int, int, int], None]
 
 
 class AgentTalk:
     """One session's talk with the agent, or its lack.
 
-    :param session: whose main channel carries the messages.
+    :param guest: whose agent it is.
+    :param main: gives the client's main channel, which carries the messages; None once it is closed.
+    :param place_pointer: puts the guest's pointer at x and y, with these buttons, on a display of the client's.
+    :param has_heads: whether the client can be told of several heads.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._guest = session.guest
+    def __init__(
+        self, guest: Guest, main: Callable[[], MainChannel | None], place_pointer: PlacePointer, *, has_heads: bool
+    ) -> None:
+        self._guest = guest
+        self._main = main
+        self._place_pointer = place_pointer
+        self._has_heads = has_heads
         self._news: list[Event] = []
-        self._unsubscribe = [self._guest.subscribe(self._on_guest)]
-        if self._guest.agent is not None:
-            self._unsubscribe.append(self._guest.agent.subscribe(self._on_agent))
+        self._unsubscribe = [guest.subscribe(self._on_guest)]
+        if guest.agent is not None:
+            self._unsubscribe.append(guest.agent.subscribe(self._on_agent))
 
     @property
     def is_held(self) -> bool:
@@ -51,27 +58,34 @@ class AgentTalk:
     def set_connected(self, connected: bool) -> None:
         """Let the guest's agent leave this client, or come back to it.
 
-        :raises WrongState: the guest has no agent.
+        :raises WrongState: the guest has no agent, or the client's main channel is closed.
         """
+        main = self._main()
         if self._guest.agent is None:
             raise WrongState("the guest has no agent")
+        if main is None:
+            raise WrongState("the client has no channel main:0 open")
         if connected:
-            self._session.main.agent_connected()
+            main.agent_connected()
         else:
             self.leave()
-            self._session.main.agent_disconnected()
+            main.agent_disconnected()
 
-    def start(self) -> None:
-        """The client begins to talk."""
+    def start(self, *, keep_clipboards: bool) -> None:
+        """The client begins to talk.
+
+        :param keep_clipboards: whether it came over from another server: what it had copied before is still there, if
+            it does not say it again.
+        """
         if self._guest.agent is not None:
-            # What a client had copied before it came over is still there, if it does not say it again.
-            self._guest.agent.start(self._send, keep_clipboards=self._session.arrival is not None)
+            self._guest.agent.start(self._send, keep_clipboards=keep_clipboards)
             self._guest.agent_client = self
 
-    def resume(self, state: Any) -> None:
-        """Go on where the client was on another server of ours; ``state`` is of the main channel there."""
-        if self._guest.agent is not None and state is not None:
-            self._session.main.restore_agent(state)
+    def resume(self, saved: Any) -> None:
+        """Go on where the client was on another server of ours; ``saved`` is what its main channel has saved there."""
+        main = self._main()
+        if self._guest.agent is not None and saved is not None and main is not None:
+            main.load_agent(saved)
             self._guest.agent.resume(self._send)
             self._guest.agent_client = self
 
@@ -81,8 +95,11 @@ class AgentTalk:
             self._guest.agent_client = None
             self._guest.agent.reset()
 
-    def receive(self, received: AgentReceived) -> Iterable[Event]:
-        """Hand a message of the client to the agent; the events that come of it."""
+    def receive(self, received: AgentReceived) -> Sequence[Event]:
+        """Hand a message of the client to the agent.
+
+        :returns: the events that come of it.
+        """
         agent = self._guest.agent
         if agent is None or not self.is_held:
             return ()  # another client has begun to talk to it since
@@ -95,7 +112,7 @@ class AgentTalk:
         return (events.AgentMessage(message, len(received.message.data)), *news)
 
     def _send(self, message: AgentMessage) -> None:
-        main = self._session.find_main()
+        main = self._main()
         if main is not None and self._guest.agent is not None:  # a client on its way to another server has left it
             main.send_agent(message, self._guest.agent.layout)
 
@@ -107,13 +124,13 @@ class AgentTalk:
                 asked = tuple((monitor.x, monitor.y, monitor.width, monitor.height) for monitor in monitors)
                 self._news.append(events.MonitorsRequested(asked))
                 # Who cannot be told of a second head gets none.
-                shown = monitors if self._session.level.has(Feature.MONITORS_CONFIG) else monitors[:1]
+                shown = monitors if self._has_heads else monitors[:1]
                 try:
                     self._guest.lay_out(shown)
                 except InvalidValue as error:
                     self._news.append(events.RequestRefused(str(error)))
             case guest_agent.PointerPlaced(x, y, buttons, display_id):
-                self._session.place_pointer(x, y, buttons, display_id)
+                self._place_pointer(x, y, buttons, display_id)
 
     def _on_guest(self, event: GuestEvent) -> None:
         match event:

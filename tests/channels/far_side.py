@@ -108,6 +108,15 @@ class Wake:
         self.count += 1
 
 
+def handled(channel: Channel, data: bytes, now: float = 0.0) -> list[Event]:
+    """Feed a channel; all that it led to."""
+    events: list[Event] = []
+    channel.receive_data(data)
+    while (found := channel.handle(now)) is not None:
+        events += found
+    return events
+
+
 class FarSide:
     """A channel and the client at its other end, connected by function calls."""
 
@@ -127,7 +136,7 @@ class FarSide:
 
     def say_bytes(self, data: bytes, now: float = 0.0) -> list[Event]:
         """Send bytes to the channel; what they led to."""
-        events = list(self.channel.receive_data(data, now))
+        events = handled(self.channel, data, now)
         self.events += events
         return events
 

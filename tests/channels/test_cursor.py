@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from spiceemu.channels import cursor as cursor_module
-from spiceemu.channels.channel import ACK_WINDOW
 from spiceemu.channels.cursor import CACHE_SIZE, CursorChannel
+from spiceemu.channels.window import ACK_WINDOW
 from spiceemu.errors import IllegalMessage
 from spiceemu.events import Synced
 from spiceemu.guest.cursor import ARROW, CROSS, HAND, TEXT_BEAM, CursorShape, GuestCursor
@@ -179,12 +179,12 @@ def test_hide_and_show(shown: Shown) -> None:
 
 
 def test_in_client_mode_places_are_not_told(shown: Shown) -> None:
-    shown.cursor.set_mouse_mode(MouseMode.CLIENT)
+    shown.cursor.mouse_mode_changed(MouseMode.CLIENT)
     shown.guest.move(7, 8)
     assert shown.read() == []
     shown.guest.set_shape(HAND)
     assert names(shown.read()) == ["Set"]
-    shown.cursor.set_mouse_mode(MouseMode.SERVER)
+    shown.cursor.mouse_mode_changed(MouseMode.SERVER)
     assert shown.read() == [cursor.Move(Point16(7, 8))]
     shown.assert_same()
 

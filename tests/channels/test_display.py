@@ -9,9 +9,9 @@ import pytest
 from hypothesis import Phase, given, settings, strategies as st
 
 from spiceemu.channels import channel as channel_module, display as display_module
-from spiceemu.channels.channel import ACK_WINDOW, AckWindow
 from spiceemu.channels.display import INIT_TIMEOUT, MAX_PRODUCED, MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
 from spiceemu.channels.encoding import Compression
+from spiceemu.channels.window import ACK_WINDOW, AckWindow
 from spiceemu.errors import IllegalMessage, LimitExceeded
 from spiceemu.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs, Synced
 from spiceemu.guest.display import Display, Head

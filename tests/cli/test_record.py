@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from spiceemu import Tls
 from spiceemu._version import __version__
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.link.client import ClientLink
@@ -174,7 +175,7 @@ async def test_tls_on_both_sides(tmp_path: Path, certificate: ThrowawayCertifica
 
     tls = server_context(certificate.certificate, certificate.key)
     path = tmp_path / "session.rec"
-    async with serving(port=None, tls_port=0, tls=tls) as server:
+    async with serving(port=None, tls=Tls(tls)) as server:
         recording = await Recording.start(
             *(f"127.0.0.1:{server.tls_port}", str(path), "--server-tls", "--server-ca", str(certificate.ca)),
             *("--tls-cert", str(certificate.certificate), "--tls-key", str(certificate.key)),

@@ -84,7 +84,7 @@ async def test_what_is_shown_of_a_client() -> None:
         assert shown["main:0"] == (False, ("name_and_uuid", "agent_connected_tokens"))
         assert shown["display:0"] == (False, ("monitors_config",))
         assert shown["cursor:0"] == (False, ())
-        client.session.set_mouse_mode(2)
+        client._member.session.set_mouse_mode(2)
         assert client_info(client).facts[2] == "client mouse mode"
 
 

@@ -12,7 +12,8 @@ from spiceemu.protocol.framing import MAX_SERVER_BODY, FrameReader
 from spiceemu.protocol.levels.level import CURRENT, MigrationScheme
 from spiceemu.protocol.messages import base, display, main
 from spiceemu.protocol.messages.migrate_data import DisplayData
-from spiceemu.sessions.migration import Arrival, Departure, Destination
+from spiceemu.sessions.destination import Destination
+from spiceemu.sessions.migration import Arrival, Departure
 
 from ..channels.painter import Canvas
 from ..protocol import captures
@@ -82,7 +83,7 @@ def target() -> Wire:
 def handed_over() -> Wire:
     """A client that has got the state of its channels."""
     wire = source()
-    wire.session.departure = departure = Departure(wire.session, THERE, SEAMLESS)
+    wire.session.departure = departure = Departure(wire.session.channels, THERE, SEAMLESS)
     wire.say(MAIN, 0, main.MigrateConnectedSeamless())
     departure.leave()
     for kind in (MAIN, DISPLAY, INPUTS):
@@ -94,13 +95,13 @@ def handed_over() -> Wire:
 def test_begin() -> None:
     for scheme, session, number in ((SEMI, SEMI_SOURCE, 101), (SEAMLESS, SOURCE, 116)):
         wire = source()
-        Departure(wire.session, THERE, scheme)
+        Departure(wire.session.channels, THERE, scheme)
         assert ours(wire, MAIN)[-1] == (number, body_of(session, MAIN, number))
 
 
 def test_end() -> None:
     wire = source()
-    Departure(wire.session, THERE, SEMI).leave()
+    Departure(wire.session.channels, THERE, SEMI).leave()
     assert ours(wire, MAIN)[-1] == (112, body_of(SEMI_SOURCE, MAIN, 112))
 
 

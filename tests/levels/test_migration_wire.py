@@ -38,16 +38,10 @@ from spiceemu.protocol.messages.migrate_data import (
     SpicevmcData,
     SurfacesAtClient,
 )
-from spiceemu.sessions.migration import (
-    ARRIVAL_TIMEOUT,
-    Arrival,
-    ArrivalState,
-    Departure,
-    DepartureState,
-    Destination,
-    choose_scheme,
-)
+from spiceemu.sessions.destination import Destination, choose_scheme
+from spiceemu.sessions.migration import ARRIVAL_TIMEOUT, Arrival, ArrivalState, Departure, DepartureState
 
+from ..channels.far_side import handled
 from .script import Step, do, steps
 from .wire import CLIENTS, CURSOR, DISPLAY, INPUTS, MAIN, SESSION_ID, RealClient, Wire
 
@@ -73,7 +67,7 @@ def connected(level: str = "0.15.1", client: RealClient = GTK, sizes: Iterable[t
 def departing(scheme: MigrationScheme, wire: Wire | None = None) -> tuple[Wire, Departure]:
     """A client that was told where to go, as far as the scheme tells it."""
     wire = connected() if wire is None else wire
-    wire.session.departure = departure = Departure(wire.session, THERE, scheme)
+    wire.session.departure = departure = Departure(wire.session.channels, THERE, scheme)
     return wire, departure
 
 
@@ -202,17 +196,22 @@ def test_a_destination_that_no_message_can_hold(destination: Any, text: str) -> 
     assert str(caught.value) == text
 
 
+def all_secure(wire: Wire) -> bool:
+    """Whether all of a client's channels came over TLS."""
+    return all(channel.secure for channel in wire.session.channels.values())
+
+
 def test_a_client_of_tls_alone_is_told_of_no_other_port() -> None:
     """spice-gtk tries a plain port first, and takes 65535 for one."""
     both = Destination("there", 1, 2, "CN=x")
     wire = connected()
-    assert both.for_client(wire.session) == both
+    assert both.for_client(secure=all_secure(wire)) == both
     for channel in wire.session.channels.values():
         channel.secure = True
-    told = both.for_client(wire.session)
+    told = both.for_client(secure=all_secure(wire))
     assert (told.info().port, told.info().sport) == (0, 2)
     assert (told.switch().port, told.switch().sport) == (0, 2)
-    assert THERE.for_client(wire.session) == THERE
+    assert THERE.for_client(secure=all_secure(wire)) == THERE
     assert (THERE.info().port, THERE.info().sport) == (5930, 0xFFFF)
 
 
@@ -394,7 +393,7 @@ def test_a_key_before_the_mark_counts() -> None:
 TEST_CALLS: dict[str, Callable[[Wire], object]] = {
     "notify": lambda wire: wire.session.main.notify("text", 0.0),
     "mouse mode": lambda wire: wire.session.set_mouse_mode(
-        MouseMode.CLIENT if wire.session.mouse_mode == MouseMode.SERVER else MouseMode.SERVER
+        MouseMode.CLIENT if wire.session.shared.mouse_mode == MouseMode.SERVER else MouseMode.SERVER
     ),
     "clock": lambda wire: wire.session.main.set_multi_media_time(1),
     "agent gone": lambda wire: wire.session.agent.set_connected(False),
@@ -484,7 +483,7 @@ def test_a_held_client_begins_when_both_are_there() -> None:
 def let_go(wire: Wire) -> None:
     """The guest is there."""
     arrival_of(wire).held = False
-    wire.events += wire.session.begin_arrival(0.0)
+    wire.session.begin_arrival(0.0)
 
 
 def test_yes_to_seamless_opens_the_channels_and_says_nothing_else() -> None:
@@ -548,7 +547,7 @@ def test_nothing_but_the_end_counts_on_main_before_the_session() -> None:
     wire.say(MAIN, 0, main.MouseModeRequest(MouseMode.CLIENT), main.AgentStart(10))
     wire.pump()
     assert wire.events == []
-    assert wire.session.mouse_mode == MouseMode.SERVER
+    assert wire.session.shared.mouse_mode == MouseMode.SERVER
     assert wire.session.guest.agent_client is None
     assert sent(wire) == []
 
@@ -641,10 +640,10 @@ def test_who_comes_with_positions_is_in_client_mouse_mode() -> None:
     wire = resuming()
     for kind, data in GOOD.items():
         wire.say(kind, 0, base.MigrateData(data))
-    assert wire.session.mouse_mode == MouseMode.SERVER
+    assert wire.session.shared.mouse_mode == MouseMode.SERVER
     sent(wire)
     wire.say(INPUTS, 0, inputs.MousePosition(3, 4, 0, 0))
-    assert wire.session.mouse_mode == MouseMode.CLIENT
+    assert wire.session.shared.mouse_mode == MouseMode.CLIENT
     assert not any(isinstance(each, main.MouseMode) for each in sent(wire))
 
 
@@ -659,14 +658,14 @@ def test_a_parked_channel_keeps_so_much_and_no_more() -> None:
     wire = parked()
     line = wire.lines[INPUTS, 0]
     assert isinstance(line.channel, ParkedChannel)
-    list(line.channel.receive_data(bytes(MAX_PARKED), 0.0))
+    handled(line.channel, bytes(MAX_PARKED))
     with pytest.raises(LimitExceeded, match=rf"^inputs:0: {MAX_PARKED + 1} bytes before it begins, the limit is"):
-        list(line.channel.receive_data(b"\0", 0.0))
+        handled(line.channel, b"\0")
 
 
 def test_what_was_wrong_while_parked_ends_that_channel_alone() -> None:
     wire = parked()
-    list(wire.lines[DISPLAY, 0].channel.receive_data(b"\xff" * 18, 0.0))
+    handled(wire.lines[DISPLAY, 0].channel, b"\xff" * 18)
     wire.say(INPUTS, 0, inputs.KeyDown(0x1E))
     wire.say(MAIN, 0, main.MigrateEnd())
     faults = [event for event in wire.events if isinstance(event, ParkedFault)]
@@ -710,7 +709,7 @@ def moved(wire: Wire, guest: Guest, level: Level = CURRENT) -> Wire:
         if kind in WITH_STATE:
             wire.say(kind, number, base.MigrateFlushMark())
     give(guest, take(wire.session.guest))
-    target.session.carry(wire.session.state(0.0))
+    target.session.carry(wire.session.save(0.0))
     let_go(target)
     departure.hand_over()
     for kind, number in wire.lines:

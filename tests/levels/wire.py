@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.migration import ParkedChannel
+from spiceemu.channels.shared import Shared
+from spiceemu.channels.table import CHANNELS, offered
 from spiceemu.events import Event
 from spiceemu.guest.machine import Guest
 from spiceemu.protocol.capabilities import ChannelType, Words
@@ -97,22 +99,14 @@ class Wire:
         self.pieces: list[tuple[Line, bool, bytes]] = []
         """All that went over the wire, in order: which line, whether from the client, the bytes."""
         self.policy = ServerPolicy(
-            displays=len(guest.displays),
+            channels=lambda level: offered(CHANNELS, guest, level),
             password=Password(None),
             has_session=lambda session_id: session_id == SESSION_ID and bool(self.lines),
             has_channel=lambda _, kind, number: (kind, number) in self.lines,
             level=level,
         )
-        self.session = Session(
-            guest,
-            session_id=SESSION_ID,
-            channels=self.policy.channels(),
-            compression="auto",
-            now=0.0,
-            level=level,
-            arrival=arrival,
-            alone=lambda: alone,
-        )
+        shared = Shared(guest, session_id=SESSION_ID, offered=self.policy.channels(), level=level, now=0.0)
+        self.session = Session(shared, self.events.append, arrival=arrival, alone=lambda: alone)
 
     def connect(self, *, sound: bool = True, init: display.Init = USUAL_INIT) -> None:
         """Link main, then all that it lists."""
@@ -161,8 +155,7 @@ class Wire:
 
     def _to_server(self, line: Line, data: bytes) -> None:
         self.pieces.append((line, True, data))
-        for event in self.session.receive(self._channel(line), data, 0.0):
-            self.events.append(event)
+        self.session.receive(self._channel(line), data, 0.0)
 
     def _channel(self, line: Line) -> Channel | ParkedChannel:
         """A line's channel now: a parked one gives way to one that has begun."""

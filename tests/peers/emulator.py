@@ -73,8 +73,11 @@ async def whole(server: SpiceServer, *, sound: bool = False) -> Client:
     """
     session = await connected(server)
     silent = set() if sound else {ChannelType.PLAYBACK, ChannelType.RECORD}
-    wanted = {(ChannelType.MAIN, 0), *(channel for channel in session.session.offered if channel[0] not in silent)}
-    while wanted - session.session.channels.keys():
+    wanted = {
+        (ChannelType.MAIN, 0),
+        *(channel for channel in session._member.session.offered if channel[0] not in silent),
+    }
+    while wanted - session._member.session.channels.keys():
         await session.next_event()
     return session
 

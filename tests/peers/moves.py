@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from spiceemu import Client, KeyDown, KeyUp, SpiceServer
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.serving.moving import Moved
-from spiceemu.sessions.migration import Destination
+from spiceemu.sessions.destination import Destination
 
 from .clients import GtkClient
 from .emulator import CHANNELS, StartClient, check_pixels, draw_everything, in_step, whole
@@ -146,5 +146,5 @@ async def under_way(source: SpiceServer, target: SpiceServer, *, held: bool = Tr
 
 async def is_leaving(session: Client) -> bool:
     """Whether the source has told a client to go."""
-    departure = session.session.departure
+    departure = session._member.session.departure
     return departure is not None and departure.is_leaving

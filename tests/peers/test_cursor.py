@@ -94,7 +94,7 @@ def check_shape(event: dict[str, Any], width: int, height: int, hot: tuple[int, 
 
 
 def cursor_channel(session: Client) -> CursorChannel:
-    channel = session.session.channel(ChannelType.CURSOR)
+    channel = session._member.session.channel(ChannelType.CURSOR)
     assert isinstance(channel, CursorChannel)
     return channel
 

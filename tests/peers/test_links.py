@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from spiceemu import SpiceServer
+from spiceemu import SpiceServer, Tls
 
 from .certificates import Certificates
 from .clients import WARNINGS_OF_DISTRUST, GtkClient, spicy_screenshot
@@ -44,7 +44,7 @@ async def test_right_password(gtk_client: StartClient) -> None:
 
 
 async def test_tls(gtk_client: StartClient, certificates: Certificates, tls: ssl.SSLContext) -> None:
-    async with SpiceServer(port=None, tls_port=0, tls=tls, password=PASSWORD) as server:
+    async with SpiceServer(port=None, tls=Tls(tls), password=PASSWORD) as server:
         trusted = {"tls_port": server.tls_port, "password": PASSWORD, "ca_file": certificates.authority}
         screenshot = await spicy_screenshot(**trusted)  # type: ignore[arg-type]
         client = await gtk_client(**trusted)
@@ -60,7 +60,7 @@ async def test_tls(gtk_client: StartClient, certificates: Certificates, tls: ssl
 
 
 async def test_tls_of_an_unknown_authority(gtk_client: StartClient, tls: ssl.SSLContext) -> None:
-    async with SpiceServer(port=None, tls_port=0, tls=tls) as server:
+    async with SpiceServer(port=None, tls=Tls(tls)) as server:
         client = await gtk_client(tls_port=server.tls_port)
         client.expected_warnings += WARNINGS_OF_DISTRUST
         await client.event("error", type="main", code=TLS_FAILED)

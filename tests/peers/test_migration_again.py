@@ -101,7 +101,7 @@ async def growth(gtk_client: StartClient, scheme: MigrationScheme, keep: list[ob
                     forget(client)
                     held = traced()
                 source, target = (one, other) if number % 2 == 0 else (other, one)
-                (member,) = source.members
+                (member,) = source._core.roster
                 if keep is not None:
                     keep.append(member.session)
                 ((_, how, followed),) = await source.migrate_to(target)

@@ -122,7 +122,7 @@ async def test_asked_for_before_and_given_after(gtk_client: StartClient) -> None
 
 
 async def has_linked(server: SpiceServer) -> bool:
-    return any(session.session.channels for session in server.clients)
+    return any(session._member.session.channels for session in server.clients)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from spiceemu.events import MigrationBegan, MigrationFailed
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.serving import moving
 from spiceemu.serving.moving import Moved
-from spiceemu.sessions.migration import Destination
+from spiceemu.sessions.destination import Destination
 
 from .emulator import StartClient, picture_of, whole
 from .moves import (

@@ -234,7 +234,7 @@ async def test_motions(gtk_client: StartClient, scheme: MigrationScheme) -> None
             session = await moved(client, source, target, scheme)
             assert (target.guest.pointer.x, target.guest.pointer.y) == place
             if scheme is SEAMLESS:
-                assert session.session.mouse_mode == SERVER_MOUSE
+                assert session._member.session.mouse_mode == SERVER_MOUSE
 
 
 @EVERY_SCHEME
@@ -308,4 +308,4 @@ async def test_keys_under_way_when_the_client_has_left(gtk_client: StartClient, 
 
 
 async def has_left_main(session: Client) -> bool:
-    return (ChannelType.MAIN, 0) not in session.session.channels
+    return (ChannelType.MAIN, 0) not in session._member.session.channels

@@ -11,7 +11,7 @@ from spiceemu.events import MigrationBegan
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.levels.level import Level, MigrationScheme
-from spiceemu.sessions.migration import Destination
+from spiceemu.sessions.destination import Destination
 
 from .clients import GtkClient
 from .emulator import StartClient, draw_everything, leave, picture_of, whole

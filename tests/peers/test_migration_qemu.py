@@ -14,7 +14,7 @@ from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import base, display, main
 from spiceemu.protocol.messages.message import Message
-from spiceemu.sessions.migration import Destination
+from spiceemu.sessions.destination import Destination
 
 from .clients import CommandFailed, GtkClient
 from .emulator import CHANNELS, StartClient, draw_everything, picture_of, sent_messages, whole
@@ -92,7 +92,7 @@ async def test_from_ours_to_qemu(target: Qemu, gtk_client: StartClient, compat: 
         await client.shows(picture_of(server.displays[0]))
         moved = await server.migrate_to(Destination("127.0.0.1", target.port))
         await session.wait_disconnected()
-        assert moved == [(session.session.id, scheme, True)]
+        assert moved == [(session._member.session.id, scheme, True)]
         await goes_to_qemu(client, target)
     await leave(client)
 
@@ -110,7 +110,7 @@ async def test_seamless_from_ours_to_qemu(target: Qemu, gtk_client: StartClient)
         client.expected_warnings.append(WARNING_OF_AN_EARLY_PING)
         moved = await server.migrate_to(Destination("127.0.0.1", recorder.port))
         await session.wait_disconnected()
-        assert moved == [(session.session.id, SEAMLESS, True)]
+        assert moved == [(session._member.session.id, SEAMLESS, True)]
         seen = len(client.events)
         await client.type(H, I)
         await target.has_typed(b"hi")
@@ -149,7 +149,7 @@ async def linked(server: SpiceServer, channels: int = 4) -> Client:
     """Wait until a client has linked so many channels, and parked them."""
 
     async def look() -> Client | None:
-        for member in server.members:
+        for member in server._core.roster:
             if len(member.connections) == channels:
                 return member.client
         return None
@@ -236,6 +236,6 @@ async def test_switch_host_from_qemu_to_ours(gtk_client: StartClient) -> None:
             source.command("client_migrate_info", protocol="spice", hostname="127.0.0.1", port=server.port)
             send_guest_away(source)
             session = await server.wait_client()
-            assert session.session.arrival is None  # a session like any other
+            assert session._member.session.arrival is None  # a session like any other
             await arrives(client, server, session)
             await leave(client)

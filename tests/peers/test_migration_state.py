@@ -213,7 +213,7 @@ def ready(channel: object) -> bool:
 
 
 def collapses(session: Client) -> int:
-    channel = session.session.channel(ChannelType.DISPLAY)
+    channel = session._member.session.channel(ChannelType.DISPLAY)
     assert isinstance(channel, DisplayChannel)
     return channel.collapses
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spiceemu import SpiceServer
+from spiceemu import SpiceServer, Tls
 from spiceemu.events import ClientArrived, Disconnected, MigrationFailed
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import main
@@ -36,9 +36,7 @@ def tls_server(
     return SpiceServer(
         displays=[SIZE],
         port=0 if plain else None,
-        tls_port=0,
-        tls=server_context(certificates.certificate, certificates.key),
-        tls_subject=subject,
+        tls=Tls(server_context(certificates.certificate, certificates.key), subject=subject),
         compat=compat,
     )
 
@@ -83,7 +81,7 @@ async def test_a_client_does_not_follow_to_another_subject(
         assert moved == [(session.session_id, SWITCH_HOST, True)]
         await session.expect(Disconnected)
         await client.event("error", type="main", code=TLS_FAILED)
-        assert list(target.members) == []
+        assert list(target._core.roster) == []
         failures = [event.text for event in session.events if isinstance(event, MigrationFailed)]
         if scheme is SWITCH_HOST:  # at this level a client is not asked before
             assert failures == []
@@ -98,15 +96,15 @@ async def test_the_subject_of_a_throw_away_certificate_is_known(gtk_client: Star
     made = throwaway_certificate(tmp_path, ("a.name.of.its.own", "127.0.0.1"))
     context = server_context(made.certificate, made.key)
     async with (
-        SpiceServer(port=None, tls_port=0, tls=context, displays=[SIZE]) as source,
-        SpiceServer(port=None, tls_port=0, tls=context, tls_subject=made.subject, displays=[SIZE]) as target,
+        SpiceServer(port=None, tls=Tls(context), displays=[SIZE]) as source,
+        SpiceServer(port=None, tls=Tls(context, subject=made.subject), displays=[SIZE]) as target,
     ):
         client = await gtk_client(tls_port=source.tls_port, ca_file=made.ca)
         await client.ready()
         session = await whole(source)
         sent: list[Message] = []
-        send = session.session.main.send
-        session.session.main.send = lambda message, **options: (sent.append(message), send(message, **options))  # type: ignore[method-assign]
+        send = session._member.session.main.send
+        session._member.session.main.send = lambda message, **options: (sent.append(message), send(message, **options))  # type: ignore[method-assign]
         ((_, scheme, followed),) = await source.migrate_to(target)
         assert (scheme, followed) == (SEAMLESS, True)
         await (await whole(target)).expect(ClientArrived(SEAMLESS))

@@ -84,7 +84,7 @@ async def test_more_drawings_than_the_client_is_sent(gtk_client: StartClient, co
         (display,) = server.displays
         client = await gtk_client(port=server.port, channels=["display"])
         session = await server.wait_client()
-        channel = session.session.channel(ChannelType.DISPLAY)
+        channel = session._member.session.channel(ChannelType.DISPLAY)
         assert isinstance(channel, DisplayChannel)
         kept = display.create_surface(50, 50)
         display.copy_surface(kept, (0, 0, 50, 50), (0, 0))

@@ -299,7 +299,7 @@ async def tour_of_the_cursors(server: SpiceServer, client: GtkClient, session: C
     server.guest.cursor.set_shape(None)
     await session.synced()
     server.guest.cursor.set_shape(ARROW)
-    channel = session.session.channel(ChannelType.CURSOR)
+    channel = session._member.session.channel(ChannelType.CURSOR)
     assert isinstance(channel, CursorChannel)
     channel.invalidate(HAND)
     channel.set_trail(3, 2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spiceemu import ClipboardText, KeyUp, SpiceServer
+from spiceemu import ClipboardText, KeyUp, SpiceServer, Tls
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.serving.tls import ThrowawayCertificate, server_context, throwaway_certificate
 
@@ -41,7 +41,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> ThrowawayCertificat
 def tls_server(certificate: ThrowawayCertificate, **options: object) -> SpiceServer:
     """A server with a TLS port, and no other unless asked for."""
     context = server_context(certificate.certificate, certificate.key)
-    return SpiceServer(**{"port": None, "tls_port": 0, "tls": context, **options})  # type: ignore[arg-type]
+    tls = Tls(context, channels=options.pop("tls_channels", ()))  # type: ignore[arg-type]
+    return SpiceServer(**{"port": None, "tls": tls, **options})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("compression", ["off", "lz"])
@@ -97,7 +98,7 @@ async def test_channels_that_want_tls_are_connected_again_with_it(
         await client.ready()
         session = await server.wait_client()
         wanted = {name: name in names or names == ["all"] for name in CHANNELS}
-        assert {name: session.session.channel(kind).secure for name, kind in CHANNELS.items()} == wanted
+        assert {name: session._member.session.channel(kind).secure for name, kind in CHANNELS.items()} == wanted
         draw_everything(server.displays[0])
         await session.synced()
         check_pixels(await client.screenshot(), server.displays[0])
@@ -108,8 +109,8 @@ async def test_channels_that_want_no_tls(gtk_client: StartClient, certificate: T
         client = await gtk_client(port=server.port, tls_port=server.tls_port, ca_file=certificate.ca)
         await client.ready()
         session = await server.wait_client()
-        assert session.session.main.secure
-        assert not session.session.channel(ChannelType.DISPLAY).secure
+        assert session._member.session.main.secure
+        assert not session._member.session.channel(ChannelType.DISPLAY).secure
 
 
 async def test_a_client_without_tls_where_it_is_wanted(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spiceemu import SpiceServer
+from spiceemu import SpiceServer, Tls
 from spiceemu.errors import (
     AddressUnavailable,
     IllegalMessage,
@@ -235,7 +235,7 @@ async def test_a_channel_that_is_listed_and_not_given() -> None:
 
 
 async def test_a_channel_that_is_only_served_the_other_way_is_no_difference(context: ssl.SSLContext) -> None:
-    async with SpiceServer(tls_port=0, tls=context, tls_channels=["inputs", "cursor"]) as server:
+    async with SpiceServer(tls=Tls(context, channels=["inputs", "cursor"])) as server:
         report = await probe(HOST, server.port)
     assert report.exact == ("0.15.1", "0.15")
     secured = {each.name for each in report.channels if each.answer.outcome in OVER_ANOTHER_WAY}
@@ -298,7 +298,7 @@ async def test_without_the_password(password: str) -> None:
 
 
 async def test_main_is_only_served_the_other_way(context: ssl.SSLContext) -> None:
-    async with SpiceServer(tls_port=0, tls=context, tls_channels=["main"]) as server:
+    async with SpiceServer(tls=Tls(context, channels=["main"])) as server:
         with pytest.raises(NeedSecured, match=r"127\.0\.0\.1:\d+: it does not let us in, NEED_SECURED .* wants TLS"):
             await probe(HOST, server.port)
 

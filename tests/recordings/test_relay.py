@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from spiceemu import Tls
 from spiceemu.errors import AddressUnavailable, InvalidValue, PermissionDenied, WrongState
 from spiceemu.events import KeyDown
 from spiceemu.protocol.capabilities import ChannelType
@@ -192,7 +193,7 @@ async def test_tls_on_both_sides(certificate: ThrowawayCertificate) -> None:
     trusting = ssl.create_default_context(cadata=certificate.ca_pem)
     answering = server_context(certificate.certificate, certificate.key)
     notes = Notes()
-    async with serving(port=None, tls_port=0, tls=answering, tls_channels=["all"]) as server:
+    async with serving(port=None, tls=Tls(answering, channels=["all"])) as server:
         target = Target("127.0.0.1", server.tls_port or 0, tls=trusting, server_name="localhost")
         async with Relay(target, tls=answering, observer=notes) as relay:
             assert relay.uri == f"spice://127.0.0.1?tls-port={relay.port}"
@@ -215,7 +216,7 @@ class _SecurePort:
 async def test_a_server_that_cannot_be_trusted(certificate: ThrowawayCertificate) -> None:
     answering = server_context(certificate.certificate, certificate.key)
     notes = Notes()
-    async with serving(port=None, tls_port=0, tls=answering) as server:
+    async with serving(port=None, tls=Tls(answering)) as server:
         target = Target("127.0.0.1", server.tls_port or 0, tls=ssl.create_default_context())
         async with Relay(target, observer=notes) as relay, open_plain(relay) as (reader, _):
             assert await read_all(reader) == b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ from spiceemu.events import (
 )
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.messages import base, display, inputs
-from spiceemu.sessions.event_log import MAX_EVENTS, EventLog
+from spiceemu.serving.member import Member
+from spiceemu.sessions.log import MAX_EVENTS, MessageLog, event_log
 
 from ..channels.far_side import Wake, linked
 from .probe import PATIENCE, Probe, serving
@@ -51,6 +53,13 @@ class FakeSession:
         return list(self.channels.values())
 
 
+def client_of(session: FakeSession, limit: int = MAX_EVENTS) -> Client:
+    """A client of this session, whose events the test posts."""
+    make: Any = lambda _tell: session  # noqa: E731
+    events, messages = event_log(limit), MessageLog()
+    return Client(Member(make, events=events, messages=messages, news=lambda: None, forget=lambda _: None))
+
+
 @pytest.fixture
 def session() -> FakeSession:
     return FakeSession()
@@ -58,7 +67,7 @@ def session() -> FakeSession:
 
 @pytest.fixture
 async def client(session: FakeSession) -> Client:
-    return Client(session, lambda reason: None, EventLog())  # type: ignore[arg-type]
+    return client_of(session)
 
 
 async def later(awaitable: Awaitable[object]) -> asyncio.Task[object]:
@@ -73,35 +82,35 @@ async def later(awaitable: Awaitable[object]) -> asyncio.Task[object]:
 
 async def test_an_equal_event_a_class_or_a_condition(client: Client) -> None:
     for event in (KeyDown(1), KeyUp(1), KeyDown(2, "two"), KeyDown(3)):
-        client.post(event)
+        client._member.post(event)
     assert await client.expect(KeyDown(1)) == KeyDown(1)
     assert await client.expect(KeyDown(2)) == KeyDown(2, "something else")
     assert await client.expect(lambda event: event == KeyDown(3)) == KeyDown(3)
-    client.post(KeyUp(9))
+    client._member.post(KeyUp(9))
     assert (await client.expect(KeyUp)).scancode == 9
 
 
 async def test_an_event_that_comes_later(client: Client) -> None:
     waiting = await later(client.expect(KeyDown(2)))
-    client.post(KeyDown(1))
+    client._member.post(KeyDown(1))
     await asyncio.sleep(0)
     assert not waiting.done()
-    client.post(KeyDown(2))
+    client._member.post(KeyDown(2))
     assert await waiting == KeyDown(2)
 
 
 async def test_events_passed_over_do_not_come_again(client: Client) -> None:
-    client.post(KeyDown(1))
-    client.post(KeyDown(2))
+    client._member.post(KeyDown(1))
+    client._member.post(KeyDown(2))
     await client.expect(KeyDown(2))
     with pytest.raises(ExpectationFailed):
         await client.expect(KeyDown(1), timeout=0)
 
 
 async def test_a_failure_shows_what_came_instead(client: Client) -> None:
-    client.post(KeyDown(0x1F, "s"))
+    client._member.post(KeyDown(0x1F, "s"))
     for number in range(2 * NEAR_MISSES):
-        client.post(MouseMotion(number, 0))
+        client._member.post(MouseMotion(number, 0))
     with pytest.raises(ExpectationFailed) as caught:
         await client.expect(KeyDown(0x1E), timeout=0)
     first, *shown = str(caught.value).splitlines()
@@ -116,8 +125,8 @@ async def test_a_failure_shows_what_came_instead(client: Client) -> None:
 
 async def test_of_many_near_misses_the_last_are_shown(client: Client) -> None:
     for number in range(30):
-        client.post(KeyDown(number))
-        client.post(KeyUp(number))
+        client._member.post(KeyDown(number))
+        client._member.post(KeyUp(number))
     with pytest.raises(ExpectationFailed) as caught:
         await client.expect(KeyDown(77), timeout=0)
     _, *shown = str(caught.value).splitlines()
@@ -136,8 +145,8 @@ async def test_a_failure_without_any_event(client: Client) -> None:
 
 
 async def test_a_client_that_left_fails_expectations_at_once(client: Client) -> None:
-    client.post(KeyDown(1))
-    client.post(Disconnected("gone"))
+    client._member.post(KeyDown(1))
+    client._member.post(Disconnected("gone"))
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(ExpectationFailed, match="before the client left"):
             await client.expect(KeyDown(2), timeout=100)
@@ -147,7 +156,7 @@ async def test_a_client_that_left_fails_expectations_at_once(client: Client) -> 
 
 async def test_disconnected_can_be_expected(client: Client) -> None:
     waiting = await later(client.expect(Disconnected))
-    client.post(Disconnected("why"))
+    client._member.post(Disconnected("why"))
     event = await waiting
     assert isinstance(event, Disconnected)
     assert event.reason == "why"
@@ -156,7 +165,7 @@ async def test_disconnected_can_be_expected(client: Client) -> None:
 async def test_a_cancelled_expectation_loses_no_event(client: Client) -> None:
     waiting = await later(client.expect(KeyDown(1)))
     waiting.cancel()
-    client.post(KeyDown(1))
+    client._member.post(KeyDown(1))
     await asyncio.wait([waiting])
     assert await client.expect(KeyDown(1), timeout=0) == KeyDown(1)
 
@@ -165,32 +174,32 @@ async def test_a_cancelled_expectation_loses_no_event(client: Client) -> None:
 
 
 async def test_events_can_be_iterated_until_the_end(client: Client) -> None:
-    client.post(KeyDown(1))
+    client._member.post(KeyDown(1))
 
     async def read() -> list[object]:
         return [event async for event in client]
 
     reading = await later(read())
-    client.post(KeyUp(1))
-    client.post(Disconnected())
+    client._member.post(KeyUp(1))
+    client._member.post(Disconnected())
     assert await reading == [KeyDown(1), KeyUp(1), Disconnected()]
     with pytest.raises(WrongState):
         await client.next_event()
 
 
 async def test_only_the_latest_events_are_kept(client: Client) -> None:
-    assert client.log.limit == MAX_EVENTS
-    short = Client(client.session, lambda reason: None, EventLog(3))
+    assert client._member.events.limit == MAX_EVENTS
+    short = client_of(FakeSession(), 3)
     for number in range(5):
-        short.post(KeyDown(number))
+        short._member.post(KeyDown(number))
     assert list(short.events) == [KeyDown(2), KeyDown(3), KeyDown(4)]
     assert short.dropped_events == 2
     assert await short.next_event() == KeyDown(2)
 
 
 async def test_no_event_need_be_kept(client: Client) -> None:
-    short = Client(client.session, lambda reason: None, EventLog(0))
-    short.post(KeyDown(1))
+    short = client_of(FakeSession(), 0)
+    short._member.post(KeyDown(1))
     assert (list(short.events), short.dropped_events) == ([], 1)
 
 
@@ -201,7 +210,7 @@ async def test_a_mouse_mode_is_one_of_two(client: Client, mode: int) -> None:
 
 
 async def test_reading_events_leaves_them_in_the_record(client: Client) -> None:
-    client.post(KeyDown(1))
+    client._member.post(KeyDown(1))
     await client.expect(KeyDown)
     assert list(client.events) == [KeyDown(1)]
 
@@ -211,28 +220,28 @@ async def test_reading_events_leaves_them_in_the_record(client: Client) -> None:
 
 async def test_in_step_once_every_channel_has_answered(client: Client) -> None:
     waiting = await later(client.synced())
-    client.post(Synced(DISPLAY, 0, 1))
+    client._member.post(Synced(DISPLAY, 0, 1))
     await asyncio.sleep(0)
     assert not waiting.done()
-    client.post(Synced(CURSOR, 0, 1))
+    client._member.post(Synced(CURSOR, 0, 1))
     await waiting
     assert list(client.events) == []
 
 
 async def test_a_later_answer_stands_for_the_earlier_ones(client: Client) -> None:
     first, second = await later(client.synced()), await later(client.synced())
-    client.post(Synced(DISPLAY, 0, 2))
-    client.post(Synced(CURSOR, 0, 1))
+    client._member.post(Synced(DISPLAY, 0, 2))
+    client._member.post(Synced(CURSOR, 0, 1))
     await first
     assert not second.done()
-    client.post(Synced(CURSOR, 0, 2))
+    client._member.post(Synced(CURSOR, 0, 2))
     await second
 
 
 async def test_an_earlier_answer_does_not_stand_for_a_later_one(client: Client) -> None:
     waiting = [await later(client.synced()) for _ in range(2)]
-    client.post(Synced(DISPLAY, 0, 1))
-    client.post(Synced(CURSOR, 0, 1))
+    client._member.post(Synced(DISPLAY, 0, 1))
+    client._member.post(Synced(CURSOR, 0, 1))
     await waiting[0]
     await asyncio.sleep(0)
     assert not waiting[1].done()
@@ -242,13 +251,13 @@ async def test_an_earlier_answer_does_not_stand_for_a_later_one(client: Client) 
 async def test_the_channels_that_do_not_answer_are_named(client: Client) -> None:
     with pytest.raises(ExpectationFailed, match=r"0000abcd connected>: not in step within 0 s on cursor:0, display:0"):
         await client.synced(timeout=0)
-    client.post(Synced(CURSOR, 0, 1))
+    client._member.post(Synced(CURSOR, 0, 1))
 
 
 async def test_a_channel_that_closes_meanwhile_fails_at_once(client: Client, session: FakeSession) -> None:
     waiting = await later(client.synced(timeout=100))
     del session.channels[DISPLAY, 0]
-    client.post(ChannelClosed(DISPLAY))
+    client._member.post(ChannelClosed(DISPLAY))
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(ExpectationFailed, match="left before it was in step on cursor:0, display:0"):
             await waiting
@@ -256,17 +265,17 @@ async def test_a_channel_that_closes_meanwhile_fails_at_once(client: Client, ses
 
 async def test_a_channel_that_answered_may_close(client: Client, session: FakeSession) -> None:
     waiting = await later(client.synced())
-    client.post(Synced(CURSOR, 0, 1))
+    client._member.post(Synced(CURSOR, 0, 1))
     del session.channels[CURSOR, 0]
-    client.post(ChannelClosed(CURSOR))
-    client.post(Synced(DISPLAY, 0, 1))
+    client._member.post(ChannelClosed(CURSOR))
+    client._member.post(Synced(DISPLAY, 0, 1))
     await waiting
 
 
 async def test_a_client_that_leaves_meanwhile_fails_at_once(client: Client, session: FakeSession) -> None:
     waiting = await later(client.synced(timeout=100))
     session.channels.clear()
-    client.post(Disconnected())
+    client._member.post(Disconnected())
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(ExpectationFailed, match="gone>: it left before"):
             await waiting
@@ -274,7 +283,7 @@ async def test_a_client_that_leaves_meanwhile_fails_at_once(client: Client, sess
 
 async def test_a_client_that_left_is_not_in_step(client: Client, session: FakeSession) -> None:
     session.channels.clear()
-    client.post(Disconnected())
+    client._member.post(Disconnected())
     with pytest.raises(ExpectationFailed, match="gone>: it left before"):
         await client.synced()
 
@@ -282,7 +291,7 @@ async def test_a_client_that_left_is_not_in_step(client: Client, session: FakeSe
 async def test_waiting_for_the_end(client: Client) -> None:
     with pytest.raises(ExpectationFailed, match="still connected after 0 s"):
         await client.wait_disconnected(timeout=0)
-    client.post(Disconnected())
+    client._member.post(Disconnected())
     await client.wait_disconnected(timeout=0)
 
 
@@ -355,7 +364,9 @@ async def test_a_message_by_hand() -> None:
         await client.synced()
         client.send(display.SurfaceCreate(5, 8, 8, 32, 0))
         await probe.display.until(lambda: 5 in probe.display.painter.surfaces)
-        client.send(base.Notify(0, 0, 0, 0, b"hello"))
+        with pytest.raises(InvalidValue, match=r"base\.Notify is a message of several channels; name one"):
+            client.send(base.Notify(0, 0, 0, 0, b"hello"))
+        client.channel("main:0").send(base.Notify(0, 0, 0, 0, b"hello"))
         await probe.main.take(base.Notify)
         with pytest.raises(WrongState, match="inputs:0"):
             client.send(inputs.MouseMotionAck())

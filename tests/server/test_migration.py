@@ -32,7 +32,8 @@ from spiceemu.server import SpiceServer
 from spiceemu.serving import moving
 from spiceemu.serving.moving import Moved, destination_of
 from spiceemu.sessions import migration, snapshot
-from spiceemu.sessions.migration import ARRIVAL_TIMEOUT, Destination
+from spiceemu.sessions.destination import Destination
+from spiceemu.sessions.migration import ARRIVAL_TIMEOUT
 
 from .follower import ALL, CURSOR, DISPLAY, INPUTS, MAIN, Follower
 from .probe import PATIENCE, ProbeChannel, serving, turns, until
@@ -128,7 +129,9 @@ async def test_features_that_no_release_had_together_lose_nobody(
         move = start(source.migrate_to(target))
         await FOLLOW[scheme](client, target)
         assert [(each.scheme, each.followed) for each in await result(move)] == [(scheme, True)]
-        await until(lambda: len(target.clients) == 1 and not any(each.session.is_arriving for each in target.members))
+        await until(
+            lambda: len(target.clients) == 1 and not any(each.session.is_arriving for each in target._core.roster)
+        )
 
 
 # --- clients that stop on the way -------------------------------------------------------------------------------------
@@ -139,7 +142,14 @@ async def test_a_client_that_never_links_is_sent_there_and_dropped(monkeypatch: 
     monkeypatch.setattr(moving, "LEAVE_TIMEOUT", 0.05)
     async with two_servers() as (source, target), Follower.at(source) as client:
         here = await source.wait_client()
-        assert await result(start(source.migrate_to(target))) == [Moved(client.session_id, SWITCH_HOST, False)]
+        assert await result(start(source.migrate_to(target))) == [
+            Moved(
+                client.session_id,
+                SWITCH_HOST,
+                False,
+                "the client did not link the other server within CONNECT_TIMEOUT 0.05 s",
+            )
+        ]
         await client.main.take(main.MigrateSwitchHost)
         failed = await here.expect(MigrationFailed)
         assert failed.text == "the client did not link the other server within CONNECT_TIMEOUT 0.05 s"
@@ -152,7 +162,7 @@ async def test_a_client_that_never_links_is_sent_there_and_dropped(monkeypatch: 
 async def test_a_client_may_close_main_first_and_the_guest_goes_on() -> None:
     """What it had to be told there, it is not; the desktop, the agent and its other channels do without."""
     async with two_servers(SWITCH_HOST) as (source, target), Follower.at(source) as client:
-        session = (await source.wait_client()).session
+        session = (await source.wait_client())._member.session
         client.main.send(main.AgentStart(10))
         await until(lambda: session.agent.is_held)
         session_id = client.session_id
@@ -302,7 +312,7 @@ async def test_a_client_that_waits_for_no_guest_is_dropped(monkeypatch: pytest.M
         target.expect_guest()
         link = await ProbeChannel.linked(target, MAIN, connection_id=77)
         (there,) = target.clients
-        (member,) = target.members
+        (member,) = target._core.roster
         member.check_time(asyncio.get_running_loop().time() + ARRIVAL_TIMEOUT + 1)
         assert (await there.expect(Disconnected)).reason == "no guest came within ARRIVAL_TIMEOUT 300 s"
         await link.wait_end()
@@ -399,8 +409,8 @@ async def test_a_server_is_not_sent_to_itself_by_its_address(host: str, named: s
         assert source.port
         with pytest.raises(InvalidValue, match=r"^a server cannot be the target of its own migration$"):
             await source.migrate_to(Destination(named, source.port))
-        assert destination_of(source, Destination(named, source.port ^ 1)) == (named, source.port ^ 1, None, "")
-        assert destination_of(source, Destination("there", source.port)).host == "there"
+        assert destination_of(source._core, Destination(named, source.port ^ 1)) == (named, source.port ^ 1, None, "")
+        assert destination_of(source._core, Destination("there", source.port)).host == "there"
 
 
 @pytest.mark.parametrize(
@@ -474,7 +484,7 @@ async def test_a_server_that_waits_for_its_guest_sends_none_on() -> None:
         target.expect_guest()  # as a target it may wait
         source.let_go()
         assert await result(start(source.migrate_to(target))) == []
-        assert not target.awaits_guest
+        assert not target._core.awaits_guest
 
 
 # --- ends in the middle -----------------------------------------------------------------------------------------------
@@ -530,7 +540,7 @@ async def test_who_could_not_link_in_time_is_not_parked_at_the_target(monkeypatc
             await channel.close()
         await client.follow_host(target)
         assert [(each.scheme, each.followed) for each in await result(move)] == [(SWITCH_HOST, True)]
-        assert [member.session.is_arriving for member in target.members] == [False]
+        assert [member.session.is_arriving for member in target._core.roster] == [False]
 
 
 async def test_who_is_only_parked_is_no_other_client() -> None:
@@ -582,10 +592,10 @@ async def test_cancelled_when_the_guest_is_there() -> None:
         there = await target.wait_client()
         await there.expect(ClientArrived(SEAMLESS))
         assert source.clients == []
-        assert here.session.departure is not None
-        assert not here.session.departure.failure
+        assert here._member.session.departure is not None
+        assert not here._member.session.departure.failure
         assert target.displays[0].screenshot().pixels == source.displays[0].screenshot().pixels
-        assert (source.move, target.move) == (None, None)
+        assert (source._core.move, target._core.move) == (None, None)
 
 
 async def test_cancelled_while_it_links() -> None:
@@ -634,7 +644,7 @@ async def test_a_guest_that_cannot_go_stays_and_is_nobodys(
         raise InvalidValue("not I")
 
     async with two_servers(scheme) as (source, target):
-        monkeypatch.setattr(target, "take_over", refuse)
+        monkeypatch.setattr(target._core, "load", refuse)
         async with Follower.at(source) as client:
             here = await source.wait_client()
             client.main.send(main.AgentStart(10))
@@ -687,7 +697,7 @@ async def test_a_guest_that_the_target_refuses_is_refused_before_anybody_hears_o
         with pytest.raises(InvalidValue, match=r"^name: has 8 bytes, the limit is 3$"):
             await source.migrate_to(target)
         await nothing_was_said(client)
-        assert not target.awaits_guest
+        assert not target._core.awaits_guest
 
 
 async def test_a_client_that_loses_its_channels_one_by_one_is_lost() -> None:
@@ -796,14 +806,17 @@ async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
         for path, value in (
             (("mouse_mode",), 3),
             (("multi_media_time",), -1),
-            (("agent",), {"reader": {}, "writer": {}, "tokens": {}}),
-            (("displays",), {"x": {}}),
-            (("displays", "0", "created"), [[0, 1, 1]]),
-            (("displays", "0", "dirty"), [[0, -1, 0, 1, 1]]),
-            (("displays", "0", "cache"), bytes(ENTRY.size - 1)),
-            (("displays", "0", "cache"), bytes(ENTRY.size)),
-            (("displays", "0", "cache"), ENTRY.pack(1, 1) * (MAX_ENTRIES + 1)),
-            (("displays", "0", "mark_due"), 1),
+            (("channels", "main:0"), {"reader": {}, "writer": {}, "tokens": {}}),
+            (("channels",), {"x": {}}),
+            (("channels", "smartcard:0"), None),
+            (("channels", "inputs:0"), 1),
+            (("channels", "display:x"), {}),
+            (("channels", "display:0", "created"), [[0, 1, 1]]),
+            (("channels", "display:0", "dirty"), [[0, -1, 0, 1, 1]]),
+            (("channels", "display:0", "cache"), bytes(ENTRY.size - 1)),
+            (("channels", "display:0", "cache"), bytes(ENTRY.size)),
+            (("channels", "display:0", "cache"), ENTRY.pack(1, 1) * (MAX_ENTRIES + 1)),
+            (("channels", "display:0", "mark_due"), 1),
         ):
             changed = snapshot.load(source.snapshot())
             place = changed["sessions"][name]
@@ -812,7 +825,7 @@ async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
             place[path[-1]] = value
             with pytest.raises(InvalidValue, match=rf"^sessions\.{name}\.{path[0]}"):
                 SpiceServer.from_snapshot(snapshot.dump(changed))
-        assert session["displays"]["0"]["created"]
+        assert session["channels"]["display:0"]["created"]
         with pytest.raises(InvalidValue, match=r"^sessions: is no dictionary of at most 1 entries$"):
             SpiceServer.from_snapshot(snapshot.dump({**whole, "sessions": {name: session, "00000001": session}}))
         move.cancel()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spiceemu import Limits, Tls
 from spiceemu.errors import (
     AddressUnavailable,
     BadConnectionId,
@@ -225,8 +227,6 @@ async def test_it_starts_once() -> None:
         ({"port": 70_000}, "port 70000 is not within 0 and 65535"),
         ({"port": "5930"}, "port '5930' is not within 0 and 65535"),
         ({"features": 5}, "features are changes such as"),
-        ({"max_events": -1}, "max_events is a whole number of at least 0, not -1"),
-        ({"max_events": None}, "max_events is a whole number of at least 0, not None"),
     ],
 )
 def test_options_that_cannot_be_are_refused_at_once(options: dict[str, Any], text: str) -> None:
@@ -352,18 +352,42 @@ async def test_a_unix_socket_beside_a_port(tmp_path: Path) -> None:
         assert files(tmp_path) == ["spice.sock"]
 
 
+def secured(*channels: str) -> Tls:
+    """A way in over TLS, for these channels only."""
+    return Tls(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), channels=channels)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"events": -1}, "events is a whole number of at least 0, not -1"),
+        ({"events": None}, "events is a whole number of at least 0, not None"),
+        ({"messages": 1.5}, "messages is a whole number of at least 0, not 1.5"),
+        ({"unlinked": 0}, "unlinked is a whole number of at least 1, not 0"),
+    ],
+)
+def test_limits_that_cannot_be(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidValue, match=text):
+        Limits(**options)
+
+
+def test_tls_without_a_context() -> None:
+    with pytest.raises(InvalidValue, match=r"Tls takes an SSL context, not 5930; spiceemu\.server_context makes one"):
+        Tls(5930)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
         ({"port": None}, "nothing to listen on"),
-        ({"tls_port": 0}, "tls_port needs tls="),
+        ({"tls": 5930}, "tls is a Tls, not 5930"),
         ({"displays": []}, "1 to 256 displays, not 0"),
         ({"displays": [(0, 5)]}, "0x5"),
         ({"displays": [(1024, 768), (20_000, 1)]}, "20000x1"),
         ({"displays": [(1, 1)] * 257}, "257"),
         ({"compression": "zip"}, "zip.*auto, lz, off"),
-        ({"tls_channels": ["sound"]}, "no channel is called 'sound'"),
-        ({"tls_channels": ["all"], "plain_channels": ["main"]}, "both in tls_channels and plain_channels.*main"),
+        ({"tls": secured("sound")}, "no channel is called 'sound'"),
+        ({"tls": secured("all"), "plain_channels": ["main"]}, "both in Tls.channels and plain_channels.*main"),
         ({"password": "x" * 61}, "61 bytes, at most 60"),
         ({"password": "a\0b"}, "NUL"),
     ],

@@ -27,7 +27,7 @@ MIB = 1 << 20
 
 def display_channel(server: SpiceServer, number: int = 0) -> DisplayChannel:
     """The server's end of a client's display channel."""
-    channel = server.clients[number].session.channels[ChannelType.DISPLAY, 0]
+    channel = server.clients[number]._member.session.channels[ChannelType.DISPLAY, 0]
     assert isinstance(channel, DisplayChannel)
     return channel
 

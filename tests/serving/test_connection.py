@@ -14,17 +14,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from spiceemu import server as server_module
+from spiceemu import Limits, ServerFailed, Tls
 from spiceemu.channels import display as display_module
 from spiceemu.channels.channel import Channel
 from spiceemu.errors import NeedSecured, NeedUnsecured
-from spiceemu.events import ChannelClosed, Disconnected, Event, KeyDown, Violation
+from spiceemu.events import ChannelClosed, Disconnected, KeyDown, Violation
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.link import server as link
 from spiceemu.protocol.link.client import ClientLink
 from spiceemu.protocol.messages import base, display, inputs, main
 from spiceemu.server import SpiceServer
-from spiceemu.serving import connection as connection_module, listeners, roster
+from spiceemu.serving import connection as connection_module, core as core_module, listeners, roster
 from spiceemu.serving.connection import JOIN_BELOW, SLICE, _writes
 from spiceemu.serving.tls import ThrowawayCertificate, server_context, throwaway_certificate
 
@@ -83,8 +83,8 @@ async def read_to_end(made: socket.socket) -> bytes:
 
 async def gone(server: SpiceServer) -> None:
     """Wait until the server has forgotten every connection."""
-    await until(lambda: not server._open)
-    assert not server._unlinked
+    await until(lambda: not server._core._open)
+    assert not server._core._unlinked
     assert not server.clients
 
 
@@ -106,7 +106,7 @@ async def test_a_ticket_that_never_comes_is_dropped() -> None:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(made, ClientLink(MAIN).data_to_send())
         assert (await loop.sock_recv(made, 1 << 16))[:4] == b"REDQ"
-        (connection,) = server._open
+        (connection,) = server._core._open
         assert connection._link is not None
         connection._link.deadline = loop.time() - 1
         connection._check_link()
@@ -172,17 +172,16 @@ async def test_a_client_that_closes_its_half_is_closed() -> None:
         await gone(server)
 
 
-async def test_only_so_many_links_may_be_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_UNLINKED", 3)
-    async with serving() as server:
+async def test_only_so_many_links_may_be_unfinished() -> None:
+    async with serving(limits=Limits(unlinked=3)) as server:
         made = [await open_socket(server) for _ in range(3)]
         try:
-            await until(lambda: len(server._unlinked) == 3)
+            await until(lambda: len(server._core._unlinked) == 3)
             async with stranger(server) as refused:
                 assert await read_to_end(refused) == b""
-            assert len(server._unlinked) == 3
+            assert len(server._core._unlinked) == 3
             made.pop().close()
-            await until(lambda: len(server._unlinked) == 2)
+            await until(lambda: len(server._core._unlinked) == 2)
             async with Probe.of(server, channels=[]):
                 await server.wait_client(ready=False)
         finally:
@@ -221,7 +220,7 @@ async def test_a_server_takes_a_client_however_few_files_there_are(monkeypatch: 
 async def test_a_client_sees_whole_messages_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a picture that is on its way, nothing is left out when the server closes."""
     monkeypatch.setattr(connection_module, "FAREWELL_TIMEOUT", PATIENCE)
-    monkeypatch.setattr(server_module, "FAREWELL_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(core_module, "FAREWELL_TIMEOUT", PATIENCE)
     async with (
         serving(displays=[(2000, 1500)], compression="off") as server,
         Probe.of(server, receive_buffer=4096) as probe,
@@ -231,7 +230,7 @@ async def test_a_client_sees_whole_messages_to_the_end(monkeypatch: pytest.Monke
         probe.display.pause()
         shown = server.displays[0]
         shown.blit((0, 0), 2000, 1500, b"\x11\x22\x33\x00" * 3_000_000)
-        await until(lambda: client.session.channel(ChannelType.DISPLAY).unsent == 0)
+        await until(lambda: client._member.session.channel(ChannelType.DISPLAY).unsent == 0)
         await turns()
         closing = asyncio.create_task(server.close())
         await turns()
@@ -247,7 +246,7 @@ async def test_a_client_sees_whole_messages_to_the_end(monkeypatch: pytest.Monke
 
 
 async def test_a_whole_session_over_tls(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
-    async with serving(port=None, tls_port=0, tls=server_tls, displays=[(300, 200)]) as server:
+    async with serving(port=None, tls=Tls(server_tls), displays=[(300, 200)]) as server:
         assert server.uri == f"spice://127.0.0.1?tls-port={server.tls_port}"
         shown = server.displays[0]
         async with Probe.of(server, tls=client_tls) as probe:
@@ -265,7 +264,7 @@ async def test_a_whole_session_over_tls(server_tls: ssl.SSLContext, client_tls: 
 
 
 async def test_plain_and_tls_side_by_side(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
-    async with serving(tls_port=0, tls=server_tls, tls_channels=["main", "inputs"], shared=True) as server:
+    async with serving(tls=Tls(server_tls, channels=["main", "inputs"]), shared=True) as server:
         assert server.uri == f"spice://127.0.0.1:{server.port}?tls-port={server.tls_port}"
         with pytest.raises(NeedSecured):
             await ProbeChannel.linked(server, MAIN)
@@ -281,7 +280,7 @@ async def test_plain_and_tls_side_by_side(server_tls: ssl.SSLContext, client_tls
 
 
 async def test_plain_only(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
-    async with serving(tls_port=0, tls=server_tls, plain_channels=["all"]) as server:
+    async with serving(tls=Tls(server_tls), plain_channels=["all"]) as server:
         with pytest.raises(NeedUnsecured):
             await ProbeChannel.linked(server, MAIN, tls=client_tls)
         async with Probe.of(server):
@@ -289,7 +288,7 @@ async def test_plain_only(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 
 
 async def test_inputs_over_tls_need_no_note(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
-    async with serving(port=None, tls_port=0, tls=server_tls) as server, Probe.of(server, tls=client_tls) as probe:
+    async with serving(port=None, tls=Tls(server_tls)) as server, Probe.of(server, tls=client_tls) as probe:
         client = await server.wait_client()
         client.notify("first")
         assert (await probe.main.take(base.Notify)).message == b"first"
@@ -298,7 +297,7 @@ async def test_inputs_over_tls_need_no_note(server_tls: ssl.SSLContext, client_t
 async def test_messages_that_come_with_the_end_of_the_handshake(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
-    async with serving(port=None, tls_port=0, tls=server_tls) as server, stranger(server, tls=True) as made:
+    async with serving(port=None, tls=Tls(server_tls)) as server, stranger(server, tls=True) as made:
         loop = asyncio.get_running_loop()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = client_tls.wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -327,7 +326,7 @@ async def test_messages_that_come_with_the_end_of_the_handshake(
 async def test_what_is_no_handshake_leaves_nothing_behind(
     server_tls: ssl.SSLContext, data: bytes, leave: bool, short_link: None
 ) -> None:
-    async with serving(port=None, tls_port=0, tls=server_tls) as server:
+    async with serving(port=None, tls=Tls(server_tls)) as server:
         async with stranger(server, tls=True) as made:
             await asyncio.get_running_loop().sock_sendall(made, data)
             if leave:
@@ -338,30 +337,28 @@ async def test_what_is_no_handshake_leaves_nothing_behind(
         await gone(server)
 
 
-async def test_handshakes_count_as_unfinished_links(
-    server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server_module, "MAX_UNLINKED", 1)
-    async with serving(port=None, tls_port=0, tls=server_tls) as server, stranger(server, tls=True):
-        await until(lambda: server._unlinked)
+async def test_handshakes_count_as_unfinished_links(server_tls: ssl.SSLContext) -> None:
+    options = {"port": None, "tls": Tls(server_tls), "limits": Limits(unlinked=1)}
+    async with serving(**options) as server, stranger(server, tls=True):
+        await until(lambda: server._core._unlinked)
         async with stranger(server, tls=True) as refused:
             assert await read_to_end(refused) == b""
 
 
 @pytest.mark.parametrize("data", [b"", b"\x16\x03\x01\x00\xff"])
 async def test_closing_ends_handshakes_too(server_tls: ssl.SSLContext, data: bytes) -> None:
-    async with serving(port=None, tls_port=0, tls=server_tls) as server, stranger(server, tls=True) as made:
+    async with serving(port=None, tls=Tls(server_tls)) as server, stranger(server, tls=True) as made:
         await asyncio.get_running_loop().sock_sendall(made, data)
-        await until(lambda: server._open)
+        await until(lambda: server._core._open)
         await turns()
         await server.close()
-        assert not server._open
+        assert not server._core._open
         await read_to_end(made)
 
 
 @pytest.mark.parametrize("end", [b"", b"\x15\x03\x03\x00\x02\x01\x00"])
 async def test_a_tls_client_that_vanishes(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, end: bytes) -> None:
-    async with serving(port=None, tls_port=0, tls=server_tls) as server:
+    async with serving(port=None, tls=Tls(server_tls)) as server:
         async with Probe.of(server, tls=client_tls) as probe:
             client = await server.wait_client()
             await probe.close(abort=True)
@@ -379,7 +376,7 @@ async def test_a_connection_that_comes_as_the_server_closes(turn: int) -> None:
         await server.close()
         assert await read_to_end(made) == b""
         await turns()
-        assert not server._open
+        assert not server._core._open
 
 
 @pytest.mark.parametrize("tls", [True, False])
@@ -423,7 +420,7 @@ async def test_closing_does_not_wait_long_for_a_client_that_does_not_read(
             async with asyncio.timeout(PATIENCE):
                 await server.close()
             assert not client.connected
-            assert not server._open
+            assert not server._core._open
         finally:
             await probe.close(abort=True)
 
@@ -462,7 +459,7 @@ async def test_a_client_that_is_sent_away_may_finish_its_sentence() -> None:
                 await turns(1)
             while await loop.sock_recv(made, 1 << 16):  # raises if the connection is broken instead of ended
                 pass
-        assert server._open
+        assert server._core._open
         made.close()
         await gone(server)
 
@@ -494,13 +491,13 @@ async def test_a_cancelled_close_can_be_repeated(monkeypatch: pytest.MonkeyPatch
                     await server.close()
             async with asyncio.timeout(PATIENCE):
                 await server.close()
-            assert not server._open
+            assert not server._core._open
         finally:
             await probe.close(abort=True)
 
 
 async def test_a_display_without_init_is_closed_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "TICK", 0.01)
+    monkeypatch.setattr(core_module, "TICK", 0.01)
     monkeypatch.setattr(display_module, "INIT_TIMEOUT", 0.02)
     async with serving() as server, Probe.of(server, channels=[]) as probe:
         channel = await probe.link(DISPLAY)
@@ -511,26 +508,28 @@ async def test_a_display_without_init_is_closed_after_its_time(monkeypatch: pyte
         assert client.connected
 
 
-async def test_an_error_of_our_own_ends_the_connection_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.get_running_loop()
+async def test_an_error_of_our_own_ends_the_connection_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving() as server:
-        unhandled: list[dict[str, object]] = []
-        loop.set_exception_handler(lambda _, context: unhandled.append(context))
         async with Probe.of(server) as probe:
             client = await server.wait_client()
 
-            whole = client.session.receive
+            whole = client._member.session.receive
 
-            def broken(channel: Channel, data: bytes, now: float) -> Iterator[Event]:
+            def broken(channel: Channel, data: bytes, now: float) -> None:
                 if channel.type is INPUTS:
                     raise ZeroDivisionError
-                return whole(channel, data, now)
+                whole(channel, data, now)
 
-            monkeypatch.setattr(client.session, "receive", broken)
+            monkeypatch.setattr(client._member.session, "receive", broken)
             probe.inputs.send_bytes(bytes(6))
+            failed = await client.expect(ServerFailed(INPUTS, 0))
+            assert isinstance(failed.error, ZeroDivisionError)
             await client.expect(ChannelClosed(INPUTS))
             assert client.connected
-        assert [type(context["exception"]) for context in unhandled] == [ZeroDivisionError]
+        (logged,) = [record for record in caplog.records if record.exc_info and record.exc_info[1] is failed.error]
+        assert "failure of the server, not of the client: ZeroDivisionError" in logged.message
         monkeypatch.undo()
         async with Probe.of(server):
             await server.wait_client()
@@ -555,12 +554,12 @@ async def test_many_that_come_and_go_leave_nothing() -> None:
 
         for number in range(20):
             await visit(number)
-        server._roster._arrivals.clear()
+        server._core.roster._arrivals.clear()
         before, tasks = await objects(), len(asyncio.all_tasks())
         for start in range(0, 180, 10):
             await asyncio.gather(*(visit(start + number) for number in range(10)))
-        assert len(server._roster._arrivals) <= roster.MAX_ARRIVALS
-        server._roster._arrivals.clear()
+        assert len(server._core.roster._arrivals) <= roster.MAX_ARRIVALS
+        server._core.roster._arrivals.clear()
         assert server.clients == []
         assert await objects() - before < 1000
         assert len(asyncio.all_tasks()) == tasks

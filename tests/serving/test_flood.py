@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from spiceemu import Limits
 from spiceemu.errors import RemoteError
 from spiceemu.events import AgentMessage, MonitorsRequested, MousePress, Violation
 from spiceemu.guest.machine import Guest
@@ -25,7 +26,7 @@ from spiceemu.server import SpiceServer
 from spiceemu.serving import connection as connection_module, listeners, roster
 from spiceemu.serving.connection import Connection
 from spiceemu.serving.policy import ServerPolicy
-from spiceemu.sessions import event_log
+from spiceemu.sessions import log
 from spiceemu.sessions.session import Session
 
 from ..channels.far_side import Wake, linked
@@ -108,17 +109,17 @@ async def test_a_giant_in_many_pieces_is_held_once() -> None:
 
 
 async def test_events_that_nobody_reads_are_bounded() -> None:
-    async with serving(debug=False, max_events=500) as server, Probe.of(server) as probe:
+    async with serving(debug=False, limits=Limits(events=500)) as server, Probe.of(server) as probe:
         client = await server.wait_client()
         probe.inputs.send(*[inputs.KeyScancode(b"\x1e\x9e" * 1000)] * 5)
         await until(lambda: client.dropped_events > 9000)
         assert len(client.events) == 500
-        assert len(client.log._unread) <= 500
+        assert len(client._member.events._unread) <= 500
 
 
 async def test_what_events_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unasked clipboards, each of them as large as a message may be."""
-    monkeypatch.setattr(event_log, "MAX_EVENT_BYTES", 5 * MIB)
+    monkeypatch.setattr(log, "MAX_EVENT_BYTES", 5 * MIB)
     async with serving(debug=False) as server, Probe.of(server) as probe:
         client = await server.wait_client()
         probe.main.send(main.AgentStart(0xFFFFFFFF))
@@ -157,7 +158,7 @@ async def test_what_clients_leave_behind_is_bounded(monkeypatch: pytest.MonkeyPa
                 client = server.clients[0]
                 await client.expect(MousePress)
             await client.wait_disconnected()
-        remembered = [await server.wait_client(ready=False) for _ in range(len(server._roster._arrivals))]
+        remembered = [await server.wait_client(ready=False) for _ in range(len(server._core.roster._arrivals))]
         assert 0 < len(remembered) < 10
         assert remembered[-1] is client
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from spiceemu.channels.table import CHANNELS, offered
 from spiceemu.errors import (
     BadConnectionId,
     ChannelNotAvailable,
@@ -15,6 +16,7 @@ from spiceemu.errors import (
     NeedUnsecured,
     PermissionDenied,
 )
+from spiceemu.guest.machine import Guest
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.levels.level import LEVELS, level_of
 from spiceemu.protocol.link.server import LinkRequest
@@ -34,14 +36,14 @@ def policy(
     level: str = "0.15.1",
     sound: bool = True,
 ) -> ServerPolicy:
+    guest = Guest(sizes=[(64, 48)] * displays, sound=sound)
     return ServerPolicy(
-        displays=displays,
+        channels=lambda level: offered(CHANNELS, guest, level),
         password=Password(password),
         has_session=lambda session: session == SESSION,
         has_channel=lambda session, kind, number: (session, kind, number) == (SESSION, DISPLAY, 0),
         tls_channels=tls_channels or (),
         plain_channels=plain_channels or (),
-        sound=sound,
         level=level_of(level),
     )
 

@@ -84,7 +84,7 @@ class Breach(NamedTuple):
     def explain(self, level: Level) -> str:
         """The whole sentence."""
         if self.feature is not None:
-            return f"{self.what} needs {self.feature.name}, which level {level.name} has not"
+            return f"{self.what} needs {self.feature.name}, which level {level.name} does not have"
         if self.capability is not None:
             owner = type(self.capability).__name__
             return f"{self.what} needs {owner}.{self.capability.name}, which the receiver has not announced"

@@ -147,7 +147,7 @@ class Linked:
     ``common_capabilities`` and ``channel_capabilities`` are the words this server sent; the client's are in
     ``request``. ``mechanism`` is ``None`` if the ticket came without one. ``mini_header`` holds for both directions.
     ``level`` is what the server behaves like on it. ``leftover`` are bytes that came behind the ticket: the start of
-    the client's messages. ``resumed`` is set where the channel goes on from where it was on another server.
+    the client's messages.
     """
 
     __slots__ = (
@@ -158,7 +158,6 @@ class Linked:
         "mechanism",
         "mini_header",
         "request",
-        "resumed",
     )
 
     def __init__(
@@ -176,7 +175,6 @@ class Linked:
         self.mechanism = mechanism
         self.mini_header = agreed(CommonCap.MINI_HEADER, request.common_capabilities, common_capabilities)
         self.leftover = b""
-        self.resumed = False
 
 
 class LinkPolicy(Protocol):

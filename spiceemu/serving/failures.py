@@ -1,0 +1,47 @@
+"""Failures of ours, and who has seen them: none may go by unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Failure:
+    """Something of ours that raised.
+
+    :ivar error: what it raised.
+    :ivar seen: whether it was raised where somebody waits.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.seen = False
+
+    def raised(self) -> Exception:
+        """The error, for whoever raises it now.
+
+        :returns: it.
+        """
+        self.seen = True
+        return self.error
+
+
+def raise_unseen(failures: Iterable[Failure]) -> None:
+    """Raise what nobody saw.
+
+    :raises Exception: the one error that there is; of several, a group of them.
+    """
+    unseen = [failure.raised() for failure in failures if not failure.seen]
+    if len(unseen) == 1:
+        raise unseen[0]
+    if unseen:
+        raise ExceptionGroup("failures of the server that nobody waited for", unseen)
+
+
+def describe(error: Exception) -> str:
+    """What a failure is, in a line: the error, and who raised it if a note says so.
+
+    :returns: such as ``ValueError: no such key (raised by on_key, an observer of the guest)``.
+    """
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{text} ({notes})" if notes else text

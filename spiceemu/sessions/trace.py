@@ -1,0 +1,39 @@
+"""The trace: a line for each message, ``>`` for ours and ``<`` for the client's, payloads shortened.
+
+::
+
+    > [5f3a9c01 display:0] display.DrawFill(base=DisplayBase(surface_id=0, ...), data=Fill(...))
+    < [5f3a9c01 inputs:0] inputs.KeyDown(code=30)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spiceemu.channels.tap import MessageTap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from spiceemu.channels.tap import TappedChannel
+    from spiceemu.protocol.messages.message import Message
+
+
+class Trace(MessageTap):
+    """A tap that writes what passes.
+
+    :param write: takes a line, without its end.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+
+    def sending(self, channel: TappedChannel, message: Message) -> Iterable[Message]:
+        """Write a message of ours."""
+        self._write(f"> [{channel.session_id:08x} {channel.name}] {message}")
+        return (message,)
+
+    def received(self, channel: TappedChannel, message: Message) -> Iterable[Message]:
+        """Write a message of the client."""
+        self._write(f"< [{channel.session_id:08x} {channel.name}] {message}")
+        return (message,)
