@@ -273,7 +273,10 @@ async def test_a_port_in_use_is_named() -> None:
 async def test_a_failed_start_leaves_no_port_open(tmp_path: Path) -> None:
     (given,) = listeners.listen_tcp("127.0.0.1", 0)
     async with serving() as server:
-        for options in ({"tls_port": server.port, "tls": object()}, {"unix_path": str(tmp_path / "no" / "folder")}):
+        for options in (
+            {"tls": Tls(secured().context, server.port or 0)},
+            {"unix_path": str(tmp_path / "no" / "folder")},
+        ):
             other = SpiceServer(port=0, **options)
             with pytest.raises(AddressUnavailable):
                 await other.start()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from spiceemu import Tls
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.display import MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
 from spiceemu.errors import ExpectationFailed
@@ -94,7 +95,7 @@ async def test_a_slow_client_does_not_hold_up_another(tls: bool, tmp_path_factor
     client_tls = None
     if tls:
         made = throwaway_certificate(tmp_path_factory.mktemp("certificate"))
-        options = {"tls_port": 0, "tls": server_context(made.certificate, made.key)}
+        options = {"tls": Tls(server_context(made.certificate, made.key))}
         client_tls = ssl.create_default_context(cafile=made.ca)
     async with (
         serving(displays=[(800, 600)], compression="off", shared=True, debug=False, **options) as server,

@@ -384,7 +384,7 @@ async def test_a_client_that_does_not_read_its_end_is_dropped(
     tls: bool, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.05)
-    options = {"tls_port": 0, "tls": server_tls} if tls else {}
+    options = {"tls": Tls(server_tls)} if tls else {}
     async with serving(displays=[(1000, 1000)], compression="off", **options) as server:
         probe = Probe(server, receive_buffer=4096, tls=client_tls if tls else None)
         await probe.connect()
@@ -407,7 +407,7 @@ async def test_closing_does_not_wait_long_for_a_client_that_does_not_read(
     tls: bool, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.05)
-    options = {"tls_port": 0, "tls": server_tls} if tls else {}
+    options = {"tls": Tls(server_tls)} if tls else {}
     async with serving(displays=[(1000, 1000)], compression="off", **options) as server:
         probe = Probe(server, receive_buffer=4096, tls=client_tls if tls else None)
         await probe.connect()
