@@ -12,9 +12,10 @@ There a channel is resumed, says nothing of itself, and gets the same MIGRATE_DA
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from spiceemu.channels.handlers import Handlers, table_of
 from spiceemu.channels.passage import Passage, Stage
 from spiceemu.channels.tap import Taps
 from spiceemu.channels.window import AckWindow
@@ -24,10 +25,9 @@ from spiceemu.protocol.capabilities import ChannelType, from_words
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
 from spiceemu.protocol.levels.gate import Gate
 from spiceemu.protocol.messages import base
-from spiceemu.protocol.messages.message import CLIENT, SERVER, Message, messages_of, reader_of
+from spiceemu.protocol.messages.message import CLIENT, SERVER, Message, messages_of
 
 if TYPE_CHECKING:
-    from spiceemu.protocol.levels.level import Level
     from spiceemu.protocol.link.server import Linked
     from spiceemu.protocol.plain import Plain
 
@@ -39,15 +39,9 @@ MAX_PENDING_PINGS = 64
 
 NANOSECONDS = 1_000_000_000
 
-Handler: TypeAlias = "Callable[[Any, Any, float], Sequence[Event] | None]"
-"""Takes the channel, the message and the time; gives the events it leads to, or None."""
-
 Observed = TypeVar("Observed")
 
 Pending = TypeVar("Pending")
-
-Handlers: TypeAlias = Mapping[type[Message], Handler]
-"""What handles each message that a channel takes."""
 
 
 class Channel:
@@ -104,7 +98,7 @@ class Channel:
         self._next_ping = 1
         self._synced_by: dict[int, int] = {}  # marks, by the generation whose ACK_SYNC tells them
         self._last_words: list[Message] = []
-        self._table = _table_of(type(self), level)
+        self._table = table_of(type(self), {**self.base_handlers, **self.handlers}, level)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
@@ -451,21 +445,3 @@ def _remember(pending: dict[int, Pending], number: int, what: Pending) -> None:
     if len(pending) >= MAX_PENDING_PINGS:
         del pending[next(iter(pending))]
     pending[number] = what
-
-
-Table: TypeAlias = "dict[int, tuple[Callable[[bytes], Message], Handler]]"
-
-_tables: dict[tuple[type[Channel], Level], Table] = {}
-
-
-def _table_of(channel: type[Channel], level: Level) -> Table:
-    """By message id: how to read it and what handles it, for the messages that the level knows."""
-    table = _tables.get((channel, level))
-    if table is None:
-        rows = {**Channel.base_handlers, **channel.handlers}
-        table = _tables[channel, level] = {
-            kind.spec.ids[CLIENT]: (reader_of(kind), handle)
-            for kind, handle in rows.items()
-            if level.has(kind.spec.feature_on(channel.type))
-        }
-    return table

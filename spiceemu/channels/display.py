@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from spiceemu.channels.channel import Channel, Handlers
+from spiceemu.channels.channel import Channel
 from spiceemu.channels.encoding import Compression, DrawEncoder
 from spiceemu.channels.migration import Restored
 from spiceemu.channels.pixmap_cache import ENTRY, PixmapCache
@@ -43,6 +43,7 @@ from spiceemu.protocol.messages.migrate_data import WITH_STATE, DisplayData, Glz
 from spiceemu.protocol.messages.types import ChannelWait, Head
 
 if TYPE_CHECKING:
+    from spiceemu.channels.handlers import Handlers
     from spiceemu.channels.passage import Passage
     from spiceemu.channels.tap import Taps
     from spiceemu.guest.display import Display, Head as GuestHead

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from spiceemu.channels.channel import Channel, Handlers
+from spiceemu.channels.channel import Channel
 from spiceemu.channels.migration import Restored
 from spiceemu.errors import LimitExceeded, MalformedMessage
 from spiceemu.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
@@ -21,6 +21,7 @@ from spiceemu.protocol.messages import inputs
 from spiceemu.protocol.messages.migrate_data import WITH_STATE, InputsData
 
 if TYPE_CHECKING:
+    from spiceemu.channels.handlers import Handlers
     from spiceemu.channels.passage import Passage
     from spiceemu.channels.tap import Taps
     from spiceemu.guest.machine import Guest, GuestEvent

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spiceemu.channels.channel import NANOSECONDS, Channel, Handlers
+from spiceemu.channels.channel import NANOSECONDS, Channel
 from spiceemu.channels.migration import ClientFollowed, MigrationAnswer, MigrationAnswered, Restored, SeamlessAsked
 from spiceemu.channels.passage import Passage, Stage
 from spiceemu.channels.shared import MOUSE_MODES, Shared
@@ -26,6 +26,7 @@ from spiceemu.protocol.messages.migrate_data import UNLIMITED, WITH_STATE, CharD
 from spiceemu.protocol.messages.types import ChannelId
 
 if TYPE_CHECKING:
+    from spiceemu.channels.handlers import Handlers
     from spiceemu.channels.tap import Taps
     from spiceemu.protocol.agent.message import AgentMessage, ClipboardLayout
     from spiceemu.protocol.link.server import Linked

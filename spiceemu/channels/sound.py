@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from spiceemu.channels.channel import Channel, Handlers
+from spiceemu.channels.channel import Channel
 from spiceemu.protocol.capabilities import ChannelType, PlaybackCap
 from spiceemu.protocol.enums import AudioDataMode
 from spiceemu.protocol.messages import playback, record
 
 if TYPE_CHECKING:
+    from spiceemu.channels.handlers import Handlers
     from spiceemu.channels.passage import Passage
     from spiceemu.channels.tap import Taps
     from spiceemu.protocol.link.server import Linked

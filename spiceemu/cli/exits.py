@@ -19,9 +19,14 @@ EXIT_FILE = 6
 
 
 def say(text: str) -> None:
+    """Put a line of ours on standard error; where that cannot be written, nowhere, as nobody could be told."""
+    put_error(f"spiceemu: {text}")
+
+
+def put_error(line: str) -> None:
     """Put a line on standard error; where that cannot be written, nowhere, as nobody could be told."""
     try:  # noqa: SIM105 - contextlib would delay listening
-        _put(sys.stderr, f"spiceemu: {text}\n")
+        _put(sys.stderr, f"{line}\n")
     except OSError:
         pass
 

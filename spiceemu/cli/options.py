@@ -194,7 +194,7 @@ OPTIONS = {
     "What is told": (
         Option("--vv FILE", "write a connection file for remote-viewer, readable by you alone", _path),
         Option("--json", "the first line is a JSON object: address, process id and more"),
-        Option("-v", "tell on standard error what happens; -vv tells more"),
+        Option("-v", "tell on standard error what happens; -vv tells each message as well"),
         Option("--help", "this text"),
     ),
 }

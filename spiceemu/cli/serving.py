@@ -11,7 +11,7 @@ from socket import gethostname
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu._version import __version__
-from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, say, stop, tell
+from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, put_error, say, stop, tell
 from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.passwords import password_variable, read_password
 from spiceemu.errors import InvalidValue
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """By how many -v there are."""
+
+TRACED_FROM = 2
+"""How many -v ask for a line a message."""
 
 
 class Certified(NamedTuple):
@@ -89,6 +92,10 @@ async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Ce
     assert task is not None
     with suppress(NotImplementedError):  # Windows, where nothing can be done about SIGTERM
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if options.verbosity >= TRACED_FROM:
+        from spiceemu.sessions.trace import Trace
+
+        server.add_tap(Trace(put_error))
     process_key()  # now, so that the first client does not wait for it
     with explained:
         await server.start()

@@ -275,6 +275,7 @@ class ServerCore:
         from spiceemu.sessions.log import MessageLog, event_log
         from spiceemu.sessions.migration import Arrival
         from spiceemu.sessions.session import Session
+        from spiceemu.sessions.trace import Trace, is_wanted
 
         arrival = None
         if session_id or self.awaits_guest:
@@ -289,7 +290,7 @@ class ServerCore:
             offered=self._policy.channels(),
             level=self.level,
             compression=self.habits.compression,
-            taps=Taps([*([messages] if limits.messages else []), *self.taps]),
+            taps=Taps([*([messages] if limits.messages else []), *([Trace()] if is_wanted() else []), *self.taps]),
             now=now,
         )
 

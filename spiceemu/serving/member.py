@@ -144,7 +144,6 @@ class Member:
                     waiting.discard((event.channel_type, event.channel_id))
             self.step.set()
             return
-        self.log.debug("%s", event)
         self.events.add(event)
         if isinstance(event, ServerFailed) and event.error is not None:
             self.failures.append(Failure(event.error))

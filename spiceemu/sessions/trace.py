@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.tap import MessageTap
@@ -19,13 +21,28 @@ if TYPE_CHECKING:
     from spiceemu.protocol.messages.message import Message
 
 
+TRACE_VARIABLE = "SPICEEMU_TRACE"
+"""The environment variable that has every server of the process trace to standard error, if it is 1."""
+
+
+def is_wanted() -> bool:
+    """Whether the environment asks for a trace."""
+    return os.environ.get(TRACE_VARIABLE) == "1"
+
+
+def write_error(line: str) -> None:
+    """Write a line to standard error, as it is now: tests replace it."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{line}\n")
+
+
 class Trace(MessageTap):
     """A tap that writes what passes.
 
-    :param write: takes a line, without its end.
+    :param write: takes a line, without its end; standard error does, unless given.
     """
 
-    def __init__(self, write: Callable[[str], object]) -> None:
+    def __init__(self, write: Callable[[str], object] = write_error) -> None:
         self._write = write
 
     def sending(self, channel: TappedChannel, message: Message) -> Iterable[Message]:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, strategies as st
 
-from spiceemu.channels.channel import MAX_PENDING_PINGS, Channel, Handlers
+from spiceemu.channels.channel import MAX_PENDING_PINGS, Channel
+from spiceemu.channels.handlers import Handlers
 from spiceemu.channels.inputs import InputsChannel
 from spiceemu.channels.window import ACK_WINDOW, AckWindow
 from spiceemu.errors import IllegalMessage, LimitExceeded, MalformedMessage, NotCompatible, RemoteError, UnknownMessage
