@@ -20,8 +20,8 @@ from spiceemu.protocol.levels.level import CURRENT, Level, changed, level_of
 from spiceemu.protocol.link.ticket import Password
 from spiceemu.serving import listeners
 from spiceemu.serving.core import ServerCore
-from spiceemu.serving.failures import raise_unseen
 from spiceemu.serving.options import Addresses, Habits, Limits, Machine, Tls
+from spiceemu.sessions.failures import raise_unseen
 
 if TYPE_CHECKING:
     import socket

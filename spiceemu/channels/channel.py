@@ -163,7 +163,7 @@ class Channel:
     def _handle_tapped(self, message: Message, now: float) -> list[Event]:
         events: list[Event] = []
         for each in self._taps.pass_on(CLIENT, self, message):
-            row = self._table.get(each.spec.ids.get(CLIENT, -1))
+            row = self._table.get(each.spec.ids.get(CLIENT, -1)) if self.type in each.spec.channels else None
             if row is None:
                 raise NotCompatible(f"{self.name}: a tap gave {each.spec.name}, which nothing here handles")
             events += row[1](self, each, now) or ()

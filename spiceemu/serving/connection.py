@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spiceemu.errors import HangUp, RemoteError
 from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.link.server import LinkPolicy, LinkState, ServerLink
-from spiceemu.serving.failures import describe
+from spiceemu.sessions.failures import describe
 
 if TYPE_CHECKING:
     import ssl
@@ -288,7 +288,6 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: Exception) -> None:
         """Close the connection because something of ours raised: no fault of the client's."""
-        self.log.error("failure of the server, not of the client: %s; closing", describe(error), exc_info=error)
         (self.home if self.attachment is None else self.attachment).failed(error)
         self.close(f"the server failed: {describe(error)}")
 

@@ -11,9 +11,9 @@ from spiceemu.errors import WrongState
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.serving import listeners
 from spiceemu.serving.connection import FAREWELL_TIMEOUT, Connection
-from spiceemu.serving.failures import Failure
 from spiceemu.serving.policy import ServerPolicy
 from spiceemu.serving.roster import Roster
+from spiceemu.sessions.failures import FAILED, Failure, describe
 
 if TYPE_CHECKING:
     import ssl
@@ -264,6 +264,7 @@ class ServerCore:
 
     def failed(self, error: Exception) -> None:
         """Note that something of ours raised on a connection that is no client's yet."""
+        log.error(FAILED, describe(error), exc_info=error)
         self._failures.append(Failure(error))
 
     def _begin(self, session_id: int, now: float) -> Member:

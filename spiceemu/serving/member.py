@@ -23,8 +23,9 @@ from spiceemu.events import (
     Synced,
     Violation,
 )
+from spiceemu.protocol.capabilities import type_name
 from spiceemu.serving.connection import ConnectionLogger
-from spiceemu.serving.failures import Failure, describe
+from spiceemu.sessions.failures import FAILED, Failure, describe
 from spiceemu.sessions.farewell import Verdict
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ class Member:
             return
         self.events.add(event)
         if isinstance(event, ServerFailed) and event.error is not None:
+            channel = f"{type_name(event.channel_type)}:{event.channel_id}"
+            self.log.error("%s: " + FAILED, channel, event.text, exc_info=event.error)
             self.failures.append(Failure(event.error))
             self._tell_news()
         if isinstance(event, Disconnected):

@@ -12,8 +12,8 @@ from spiceemu.protocol.link.ticket import system_random
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from spiceemu.serving.failures import Failure
     from spiceemu.serving.member import Member
+    from spiceemu.sessions.failures import Failure
 
 MAX_ARRIVALS = 100
 """Clients that nobody has waited for yet and are remembered, gone or not; beyond that the oldest are forgotten."""

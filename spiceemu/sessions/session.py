@@ -32,6 +32,7 @@ from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import main
 from spiceemu.sessions.agent import AgentTalk
+from spiceemu.sessions.failures import describe
 from spiceemu.sessions.farewell import STAY, Farewell, farewell_of
 from spiceemu.sessions.migration import MIGRATION_VERSION, ArrivalState, DepartureState
 from spiceemu.sessions.tables import Tables
@@ -205,8 +206,10 @@ class Session:
         del self.channels[channel.type, channel.id]
         leaving = self.departure is not None and self.departure.takes_keys
         if channel.type is ChannelType.INPUTS and not leaving:
-            self.guest.release_keys()
-            self.guest.release_buttons()
+            try:
+                self.guest.release_keys()
+            finally:
+                self.guest.release_buttons()
 
     def channel_ended(self, channel: Channel | ParkedChannel, reason: str, now: float) -> Farewell:
         """Note that a channel's connection is gone.
@@ -214,7 +217,7 @@ class Session:
         :param reason: why; empty where the client simply left.
         :returns: what becomes of the client's other connections.
         """
-        self.close_channel(channel)
+        self._close(channel)
         self._tell(events.ChannelClosed(channel.type, channel.id, reason))
         is_main = channel.type is ChannelType.MAIN
         if self.departure is not None and self.departure.is_leaving:
@@ -229,10 +232,17 @@ class Session:
             head.ping(now)
         return STAY
 
+    def _close(self, channel: Channel | ParkedChannel) -> None:
+        """Close a channel, of which the guest's observers hear: one that raises is told of and changes nothing."""
+        try:
+            self.close_channel(channel)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+            self._tell(events.ServerFailed(channel.type, channel.id, describe(error), error))
+
     def close(self) -> None:
         """Forget all channels and let go of the guest; of a client that leaves for another server, not of the agent."""
         for channel in list(self.channels.values()):
-            self.close_channel(channel)
+            self._close(channel)
         self.agent.close()
         if self.departure is None or not self.departure.is_leaving:
             self.agent.leave()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+FAILED = "failure of the server, not of the client: %s"
+"""How a failure stands in the log."""
+
 
 class Failure:
     """Something of ours that raised.
