@@ -372,11 +372,11 @@ class SpiceServer:
 
     def state(self) -> dict[str, Any]:
         """The guest as it is, and what a client that leaves with its channels has of it, as plain data."""
-        from spiceemu.guest.state import take
+        from spiceemu.guest.state import save
 
         now = asyncio.get_running_loop().time()
         leaving = [member.session for member in self.members if member.session.takes_channels_along]
-        return {"guest": take(self.guest), "sessions": {f"{each.id:08x}": each.state(now) for each in leaving}}
+        return {"guest": save(self.guest), "sessions": {f"{each.id:08x}": each.state(now) for each in leaving}}
 
     @classmethod
     def from_snapshot(cls, snapshot: bytes, **options: Any) -> Self:
@@ -419,13 +419,13 @@ class SpiceServer:
 
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.guest.state import give
+        from spiceemu.guest.state import load
         from spiceemu.protocol.plain import Plain
         from spiceemu.sessions.carried import read_sessions
 
         guest, sessions = Plain(state).fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions)}
-        give(self.guest, guest.value)
+        load(self.guest, guest.value)
         for member in self._roster:
             if member.session.id in carried:
                 member.session.carry(carried.pop(member.session.id))

@@ -72,7 +72,7 @@ class AgentTalk:
         """Go on where the client was on another server of ours; ``state`` is of the main channel there."""
         if self._guest.agent is not None and state is not None:
             self._session.main.restore_agent(state)
-            self._guest.agent.resume(self._send)
+            self._guest.agent.release(self._send)
             self._guest.agent_client = self
 
     def leave(self) -> None:

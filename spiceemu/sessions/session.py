@@ -28,8 +28,7 @@ from spiceemu.channels.migration import (
 from spiceemu.channels.sound import PlaybackChannel, RecordChannel
 from spiceemu.channels.view import window_of
 from spiceemu.errors import RemoteError, WrongState
-from spiceemu.guest.keyboard import KeyEvent
-from spiceemu.guest.machine import LocksChanged
+from spiceemu.guest.keyboard import KeyEvent, LocksChanged
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.levels.level import CURRENT, MigrationScheme
