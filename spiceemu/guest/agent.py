@@ -210,7 +210,7 @@ class Agent:
         count = len(ClipboardSelection)
         return partial(
             self._become,
-            _read_set(capabilities, max(AgentCap)),
+            _read_set(capabilities, max({*AgentCap, *self.capabilities})),
             _read_set(client, 32 * MAX_ANNOUNCED_WORDS - 1),
             most.optional(lambda it: it.integer(0, MAX_CLIENT_CLIPBOARD)),
             [serial.integer(0, MAX_SERIAL) for serial in serials.elements(count, count)],
