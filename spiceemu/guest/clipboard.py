@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from spiceemu.drawing.given import as_kind
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.limits import MAX_NUMBER
-from spiceemu.guest.observers import Observers, first_of
+from spiceemu.guest.observers import Observers, call_all
 from spiceemu.protocol.agent.enums import ClipboardSelection, ClipboardType
 from spiceemu.protocol.agent.messages import MAX_CLIPBOARD_TYPES
 from spiceemu.protocol.agent.stream import MAX_AGENT_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from spiceemu.protocol.plain import Plain
 
@@ -282,17 +282,13 @@ class Clipboard:
         self._untold.append(change)
         if self._telling:
             return
-        self._telling, failure = True, None
+        self._telling = True
         try:
-            while self._untold:
-                try:
-                    self._observers.tell(self._untold.popleft())
-                except Exception as error:  # noqa: BLE001 - raised below, when all is told
-                    failure = first_of(failure, error)
+            call_all(self._tellings())
         finally:
             self._telling = False
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                del failure
+
+    def _tellings(self) -> Iterator[Callable[[], None]]:
+        """A call for each change that is not told, those that come meanwhile included."""
+        while self._untold:
+            yield partial(self._observers.tell, self._untold.popleft())

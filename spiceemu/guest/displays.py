@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from spiceemu.guest.display import Display
-from spiceemu.guest.observers import Observers
+from spiceemu.guest.observers import Observers, call_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,16 +83,11 @@ class Displays(Sequence[Display]):
             are.
         :raises InvalidValue: naming what no display can have.
         """
-        steps = [
-            (display, display.load(saved))
-            for display, saved in zip(self, state.elements(len(self), least=1), strict=False)
-        ]
-
-        def become() -> None:
-            for display, step in steps:
-                self._change(display, step)
-
-        return become
+        saved = state.elements(len(self), least=1)
+        return partial(
+            call_all,
+            [partial(self._change, display, display.load(each)) for display, each in zip(self, saved, strict=False)],
+        )
 
     def _change(self, display: Display, change: Callable[[], None]) -> None:
         before = display.heads

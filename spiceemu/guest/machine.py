@@ -6,6 +6,7 @@ what happened to it, after it took effect, and may draw.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
@@ -15,7 +16,7 @@ from spiceemu.guest.cursor import GuestCursor
 from spiceemu.guest.display import Head
 from spiceemu.guest.displays import DisplayResized, Displays
 from spiceemu.guest.keyboard import Keyboard, KeyEvent, LocksChanged
-from spiceemu.guest.observers import Observers
+from spiceemu.guest.observers import Observers, call_all
 from spiceemu.guest.parts import PARTS, Made, Part, PartRow
 from spiceemu.guest.pointer import Pointer, PointerEvent
 
@@ -146,8 +147,7 @@ class Guest:
         self._tell(change)
 
     def _told(self, events: list[Told]) -> list[Told]:
-        for event in events:
-            self._tell(event)
+        call_all(partial(self._tell, event) for event in events)
         return events
 
     def _tell(self, event: GuestEvent) -> None:

@@ -6,7 +6,7 @@ it is, with a note that names the observer: the mistake is the observer's, not t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -49,7 +49,7 @@ class Observers(Generic[Told]):
                 observer(change)
             except Exception as error:  # noqa: BLE001 - raised below, when the others have heard
                 _blame(error, observer, self.subject)
-                failure = first_of(failure, error)
+                failure = _first_of(failure, error)
         if failure is not None:
             try:
                 raise failure
@@ -61,7 +61,25 @@ class Observers(Generic[Told]):
         self._known.clear()
 
 
-def first_of(first: Exception | None, later: Exception) -> Exception:
+def call_all(calls: Iterable[Callable[[], None]]) -> None:
+    """Call all of these, whatever the observers do who are told meanwhile.
+
+    :raises Exception: the first that was raised, once all were called.
+    """
+    failure = None
+    for call in calls:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - raised below, when all is done
+            failure = _first_of(failure, error)
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure
+
+
+def _first_of(first: Exception | None, later: Exception) -> Exception:
     """The exception to raise of two, once all is done: the first, with a note of the later one."""
     if first is None:
         return later

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.limits import MAX_NAME
+from spiceemu.guest.observers import call_all
 from spiceemu.guest.parts import RESERVED
 from spiceemu.protocol.plain import Plain
 
@@ -46,9 +47,9 @@ def load(guest: Guest, state: Any) -> None:
 
     :raises InvalidValue: naming what cannot be, such as ``displays[0].surfaces[3].pixels``, or a part that only one of
         the two guests has; nothing changed.
+    :raises Exception: the first that an observer raised, once the guest is what the other one was.
     """
-    for become in _checked(guest, Plain(state)):
-        become()
+    call_all(_checked(guest, Plain(state)))
 
 
 def check(guest: Guest, state: Any) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from spiceemu.guest.keyboard import KeyEvent
 from spiceemu.guest.machine import Guest, GuestEvent
 from spiceemu.guest.observers import Observers, name_of
 
@@ -44,6 +45,16 @@ class Listener:
 
     def __call__(self, _change: object) -> None:
         raise Broken
+
+
+def test_no_key_is_lost_by_an_observer_that_raises() -> None:
+    guest = Guest()
+    heard: list[GuestEvent] = []
+    guest.subscribe(Listener().on_change)
+    guest.subscribe(heard.append)
+    with pytest.raises(Broken):
+        guest.type_scancodes(b"\x1e\x30\x9e")
+    assert [event.scancode for event in heard if isinstance(event, KeyEvent)] == [0x1E, 0x30, 0x1E]
 
 
 @pytest.mark.parametrize(

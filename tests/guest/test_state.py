@@ -211,6 +211,26 @@ def test_observers_are_told_in_an_order_they_can_follow() -> None:
     assert heard == [DisplayResized(0, 20, 10), LocksChanged(4)]
 
 
+def test_an_observer_that_raises_does_not_leave_half_a_guest() -> None:
+    source, target = busy(), Guest(sizes=SIZES)
+    for display in source.displays:
+        source.set_heads(display.id, [Head(3, 0, 0, 20, 10)])
+    source.set_locks(4)
+    heard: list[GuestEvent] = []
+
+    def fail(event: GuestEvent) -> None:
+        raise KeyError(str(event))
+
+    target.subscribe(fail)
+    target.subscribe(heard.append)
+    with pytest.raises(KeyError) as caught:
+        load(target, save(source))
+    assert save(target) == save(source)
+    assert heard == [DisplayResized(0, 20, 10), DisplayResized(1, 20, 10), LocksChanged(4)]
+    assert caught.value.args == (str(heard[0]),)
+    assert len(caught.value.__notes__) == len(heard)
+
+
 def test_a_guest_with_more_displays_keeps_the_others() -> None:
     source, target = Guest(sizes=[(8, 8)]), Guest(sizes=SIZES)
     target.displays[1].fill((0, 0, 9, 9), "red")
