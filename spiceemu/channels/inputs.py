@@ -14,8 +14,7 @@ from spiceemu.channels.channel import Channel
 from spiceemu.channels.migration import Restored
 from spiceemu.errors import LimitExceeded, MalformedMessage
 from spiceemu.events import Event, KeyModifiers, MouseMotion, MousePosition, MousePress, MouseRelease
-from spiceemu.guest.keyboard import KeyEvent
-from spiceemu.guest.machine import LocksChanged
+from spiceemu.guest.keyboard import KeyEvent, LocksChanged
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.messages import inputs
 from spiceemu.protocol.messages.migrate_data import WITH_STATE, InputsData

@@ -25,8 +25,8 @@ from spiceemu.desktop.pointer import PointerPanel
 from spiceemu.desktop.state import ChannelInfo, ClientInfo, State
 from spiceemu.drawing.geometry import Rect
 from spiceemu.guest.cursor import ARROW, HAND
-from spiceemu.guest.keyboard import KeyEvent
-from spiceemu.guest.machine import DisplayResized, LocksChanged
+from spiceemu.guest.displays import DisplayResized
+from spiceemu.guest.keyboard import KeyEvent, LocksChanged
 from spiceemu.guest.pointer import PointerEvent
 from spiceemu.protocol.enums import MouseButton
 

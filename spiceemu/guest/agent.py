@@ -11,20 +11,26 @@ Sources: spice-protocol ``spice/vd_agent.h`` and its history; spice-gtk ``channe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spiceemu.guest import clipboard as clipboards
 from spiceemu.guest.observers import Observers
 from spiceemu.protocol.agent import messages as agent
 from spiceemu.protocol.agent.enums import AgentCap, ClipboardSelection, ClipboardType, FileXferResult, MonitorsFlags
 from spiceemu.protocol.agent.message import AgentMessage, ClipboardLayout
+from spiceemu.protocol.agent.messages import MAX_ANNOUNCED_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from spiceemu.guest.clipboard import Clipboard, ClipboardChange
+    from spiceemu.protocol.plain import Plain
 
     Send: TypeAlias = Callable[[AgentMessage], None]
+    Handler: TypeAlias = Callable[["Agent", Any], None]
+    Handlers: TypeAlias = Mapping[type[AgentMessage], Handler]
     Observer: TypeAlias = Callable[["AgentEvent"], None]
 
 CAPABILITIES: Final = frozenset(
@@ -49,6 +55,11 @@ CAPABILITIES: Final = frozenset(
 
 MAX_SERIAL: Final = 0xFFFFFFFF
 """Highest serial of a grab; 0 follows."""
+
+_SELECTIONS = frozenset(map(int, ClipboardSelection))
+
+MAX_CLIENT_CLIPBOARD: Final = (1 << 31) - 1
+"""Most bytes of clipboard that a client can say it takes; MAX_CLIPBOARD has a signed number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +120,6 @@ class FileRefused:
     description: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AgentState:
-    """All that an agent knows of its client, and what it told it.
-
-    :ivar capabilities: what the agent announces.
-    :ivar client_capabilities: what the client announced; empty before that.
-    :ivar max_clipboard: most bytes of clipboard that the client takes, None for any number.
-    :ivar serials: by selection, what the next grab will have.
-    :ivar offered: selections of which the client was told.
-    """
-
-    capabilities: frozenset[int]
-    client_capabilities: frozenset[int] = frozenset()
-    max_clipboard: int | None = None
-    serials: tuple[int, ...] = (0,) * len(ClipboardSelection)
-    offered: frozenset[int] = frozenset()
-
-
 AgentEvent: TypeAlias = ClientAnnounced | MonitorsRequested | DisplayConfigured | PointerPlaced | FileRefused
 
 
@@ -135,10 +128,14 @@ class Agent:
 
     :param clipboard: the guest's clipboards.
     :param capabilities: what it announces. It handles every message all the same.
+    :param handlers: what it does with each message of a client; :data:`HANDLERS` if not given.
     """
 
-    def __init__(self, clipboard: Clipboard, capabilities: Iterable[AgentCap] = CAPABILITIES) -> None:
+    def __init__(
+        self, clipboard: Clipboard, capabilities: Iterable[AgentCap] = CAPABILITIES, handlers: Handlers | None = None
+    ) -> None:
         self.clipboard = clipboard
+        self.handlers = HANDLERS if handlers is None else handlers
         self.capabilities: frozenset[int] = frozenset(capabilities)
         self.client_capabilities: frozenset[int] = frozenset()
         """What the client announced; empty before that."""
@@ -146,9 +143,9 @@ class Agent:
         """Most bytes of clipboard that the client takes, None for any number."""
         self._send: Send | None = None
         self._serials: dict[int, int] = dict.fromkeys(ClipboardSelection, 0)  # what the next grab will have
-        self._offered: set[int] = set()
+        self._offered: set[int] = set()  # selections of which the client was told
         self._missed: set[int] = set()  # selections of which something is to be said when a client that moved is here
-        self._observers: Observers[AgentEvent] = Observers()
+        self._observers: Observers[AgentEvent] = Observers("the agent")
         clipboard.subscribe(self._on_clipboard)
 
     @property
@@ -172,8 +169,11 @@ class Agent:
         self._missed.update(selection for selection in ClipboardSelection if self.clipboard.is_wanted(selection))
         self._send = send
 
-    def resume(self, send: Send) -> None:
-        """The client of a restored conversation is here and goes on; it does not know that the agent has moved."""
+    def release(self, send: Send) -> None:
+        """The client of a conversation that was loaded is here and goes on; it does not know that the agent has moved.
+
+        What happened to the clipboards until now is said.
+        """
         self._send = send
         self._catch_up()
 
@@ -184,28 +184,52 @@ class Agent:
             if self.clipboard.owner_of(selection) is clipboards.Owner.GUEST:
                 self._offer(selection)
             elif self.clipboard.is_wanted(selection):
-                self._say(agent.ClipboardRequest(ClipboardType.UTF8_TEXT, selection=selection))
+                self.say(agent.ClipboardRequest(ClipboardType.UTF8_TEXT, selection=selection))
             elif self.clipboard.owner_of(selection) is clipboards.Owner.NOBODY:
-                self._say(agent.ClipboardRelease(selection=selection))
+                self.say(agent.ClipboardRelease(selection=selection))
 
-    @property
-    def state(self) -> AgentState:
-        """What another agent needs to go on with the conversation."""
-        return AgentState(
-            self.capabilities,
-            self.client_capabilities,
-            self.max_clipboard,
-            tuple(self._serials[selection] for selection in ClipboardSelection),
-            frozenset(self._offered),
+    def save(self) -> dict[str, Any]:
+        """What another agent needs to go on with the conversation, as plain data."""
+        return {
+            "capabilities": sorted(map(int, self.capabilities)),
+            "client_capabilities": sorted(map(int, self.client_capabilities)),
+            "max_clipboard": self.max_clipboard,
+            "serials": [self._serials[selection] for selection in ClipboardSelection],
+            "offered": sorted(map(int, self._offered)),
+        }
+
+    def load(self, state: Plain) -> Callable[[], None]:
+        """Check what another agent knew.
+
+        :returns: what makes this one know it. Where messages go stays as it is: :meth:`release` says that.
+        :raises InvalidValue: naming what no agent can know.
+        """
+        capabilities, client, most, serials, offered = state.fields(
+            "capabilities", "client_capabilities", "max_clipboard", "serials", "offered"
+        )
+        count = len(ClipboardSelection)
+        return partial(
+            self._become,
+            _read_set(capabilities, max({*AgentCap, *self.capabilities})),
+            _read_set(client, 32 * MAX_ANNOUNCED_WORDS - 1),
+            most.optional(lambda it: it.integer(0, MAX_CLIENT_CLIPBOARD)),
+            [serial.integer(0, MAX_SERIAL) for serial in serials.elements(count, count)],
+            _read_set(offered, max(ClipboardSelection)),
         )
 
-    def restore(self, state: AgentState) -> None:
-        """Know what another agent knew. Where messages go stays as it is: :meth:`resume` says that."""
-        self.capabilities = state.capabilities
-        self.client_capabilities = state.client_capabilities
-        self.max_clipboard = state.max_clipboard
-        self._serials = dict(zip(ClipboardSelection, state.serials, strict=True))
-        self._offered = set(state.offered)
+    def _become(
+        self,
+        capabilities: frozenset[int],
+        client_capabilities: frozenset[int],
+        max_clipboard: int | None,
+        serials: list[int],
+        offered: frozenset[int],
+    ) -> None:
+        self.capabilities = capabilities
+        self.client_capabilities = client_capabilities
+        self.max_clipboard = max_clipboard
+        self._serials = dict(zip(ClipboardSelection, serials, strict=True))
+        self._offered = set(offered)
 
     def reset(self, *, keep_clipboards: bool = False) -> None:
         """The client has gone, and its clipboards with it. The guest's text stays."""
@@ -220,29 +244,19 @@ class Agent:
 
     def receive(self, message: AgentMessage) -> None:
         """Handle a message of the client. Those that are not an agent's business are ignored, as real agents do."""
-        match message:
-            case agent.AnnounceCapabilities():
-                self._on_announcement(message)
-            case agent.MonitorsConfig():
-                self._say(agent.Reply(message.spec.type))
-                self._tell(MonitorsRequested(_monitors(message)))
-            case agent.DisplayConfig():
-                self._say(agent.Reply(message.spec.type))
-                self._tell(DisplayConfigured(message.flags, message.depth))
-            case agent.MouseState():
-                self._tell(PointerPlaced(message.x, message.y, message.buttons >> 1, message.display_id))
-            case agent.MaxClipboard():
-                self.max_clipboard = message.max if message.max >= 0 else None
-            case agent.FileXferStart():
-                self._refuse_file(message)
-            case agent.ClipboardGrab() | agent.ClipboardRequest() | agent.Clipboard() | agent.ClipboardRelease():
-                if message.selection in self._serials:
-                    self._on_clipboard_message(message)
+        handler = self.handlers.get(type(message))
+        if handler is not None:
+            handler(self, message)
+
+    def say(self, message: AgentMessage) -> None:
+        """Send the client a message, if one talks to the agent."""
+        if self._send is not None:
+            self._send(message)
 
     def _on_announcement(self, message: agent.AnnounceCapabilities) -> None:
         self.client_capabilities = message.capabilities
         if message.request:
-            self._say(agent.AnnounceCapabilities.of(self.capabilities))
+            self.say(agent.AnnounceCapabilities.of(self.capabilities))
         self._tell(ClientAnnounced(message.capabilities))
         for selection in ClipboardSelection:
             held = self.clipboard.owner_of(selection) is clipboards.Owner.GUEST
@@ -251,31 +265,44 @@ class Agent:
         self._missed = {selection for selection in self._missed if self._reaches_client(selection)} - self._offered
         self._catch_up()
 
-    def _refuse_file(self, message: agent.FileXferStart) -> None:
+    def _on_monitors(self, message: agent.MonitorsConfig) -> None:
+        self.say(agent.Reply(message.spec.type))
+        self._tell(MonitorsRequested(_monitors(message)))
+
+    def _on_display_config(self, message: agent.DisplayConfig) -> None:
+        self.say(agent.Reply(message.spec.type))
+        self._tell(DisplayConfigured(message.flags, message.depth))
+
+    def _on_mouse(self, message: agent.MouseState) -> None:
+        self._tell(PointerPlaced(message.x, message.y, message.buttons >> 1, message.display_id))
+
+    def _on_max_clipboard(self, message: agent.MaxClipboard) -> None:
+        self.max_clipboard = message.max if message.max >= 0 else None
+
+    def _on_file(self, message: agent.FileXferStart) -> None:
         # Clients without the capability take results from NOT_ENOUGH_SPACE on for nonsense (spice-common agent.c).
         detailed = AgentCap.FILE_XFER_DETAILED_ERRORS in self.client_capabilities
         result = FileXferResult.DISABLED if detailed else FileXferResult.ERROR
-        self._say(agent.FileXferStatus(message.id, result))
+        self.say(agent.FileXferStatus(message.id, result))
         self._tell(FileRefused(message.id, message.data))
 
     # Clipboards: from the client
 
-    def _on_clipboard_message(
-        self, message: agent.ClipboardGrab | agent.ClipboardRequest | agent.Clipboard | agent.ClipboardRelease
-    ) -> None:
-        selection = message.selection
-        match message:
-            case agent.ClipboardGrab():
-                if self._is_current(message):
-                    self.clipboard.client_copied(message.types, selection)
-            case agent.ClipboardRequest():
-                self._say(self._content(selection, message.type))
-            case agent.Clipboard(type=ClipboardType.UTF8_TEXT):
-                self.clipboard.text_arrived(message.data, selection)
-            case agent.Clipboard():
-                self.clipboard.text_refused(selection)
-            case agent.ClipboardRelease():
-                self.clipboard.client_cleared(selection)
+    def _on_grab(self, message: agent.ClipboardGrab) -> None:
+        if self._is_current(message):
+            self.clipboard.client_copied(message.types, message.selection)
+
+    def _on_request(self, message: agent.ClipboardRequest) -> None:
+        self.say(self._content(message.selection, message.type))
+
+    def _on_content(self, message: agent.Clipboard) -> None:
+        if message.type == ClipboardType.UTF8_TEXT:
+            self.clipboard.text_arrived(message.data, message.selection)
+        else:
+            self.clipboard.text_refused(message.selection)
+
+    def _on_release(self, message: agent.ClipboardRelease) -> None:
+        self.clipboard.client_cleared(message.selection)
 
     def _is_current(self, grab: agent.ClipboardGrab) -> bool:
         """Whether a grab of the client counts; of two that crossed with the same serial, the client's does."""
@@ -310,9 +337,9 @@ class Agent:
             case clipboards.GuestCopied() if reachable:
                 self._offer(selection)
             case clipboards.GuestCleared() if reachable:
-                self._say(agent.ClipboardRelease(selection=selection))
+                self.say(agent.ClipboardRelease(selection=selection))
             case clipboards.TextWanted() if reachable:
-                self._say(agent.ClipboardRequest(ClipboardType.UTF8_TEXT, selection=selection))
+                self.say(agent.ClipboardRequest(ClipboardType.UTF8_TEXT, selection=selection))
             case clipboards.TextWanted():  # of a client that copied but never said it can
                 self.clipboard.text_refused(selection)
 
@@ -328,14 +355,48 @@ class Agent:
         if self.layout.serial:
             serial = self._serials[selection]
             self._serials[selection] = (serial + 1) & MAX_SERIAL
-        self._say(agent.ClipboardGrab((ClipboardType.UTF8_TEXT,), selection=selection, serial=serial))
-
-    def _say(self, message: AgentMessage) -> None:
-        if self._send is not None:
-            self._send(message)
+        self.say(agent.ClipboardGrab((ClipboardType.UTF8_TEXT,), selection=selection, serial=serial))
 
     def _tell(self, event: AgentEvent) -> None:
         self._observers.tell(event)
+
+
+def _of_known_clipboard(handler: Handler) -> Handler:
+    """Ignore messages about clipboards that there are not."""
+
+    def handle(it: Agent, message: Any) -> None:
+        if message.selection in _SELECTIONS:
+            handler(it, message)
+
+    return handle
+
+
+HANDLERS: Final[Handlers] = MappingProxyType(
+    {
+        agent.AnnounceCapabilities: Agent._on_announcement,
+        agent.MonitorsConfig: Agent._on_monitors,
+        agent.DisplayConfig: Agent._on_display_config,
+        agent.MouseState: Agent._on_mouse,
+        agent.MaxClipboard: Agent._on_max_clipboard,
+        agent.FileXferStart: Agent._on_file,
+        agent.ClipboardGrab: _of_known_clipboard(Agent._on_grab),
+        agent.ClipboardRequest: _of_known_clipboard(Agent._on_request),
+        agent.Clipboard: _of_known_clipboard(Agent._on_content),
+        agent.ClipboardRelease: _of_known_clipboard(Agent._on_release),
+    }
+)
+"""What the agent does with a client's messages, by their class. A handler may answer by :meth:`Agent.say`."""
+
+
+def _read_set(state: Plain, most: int) -> frozenset[int]:
+    """Numbers up to ``most``, each of them once."""
+    numbers: set[int] = set()
+    for element in state.elements(most + 1):
+        number = element.integer(0, most)
+        if number in numbers:
+            raise element.wrong(f"a second {number}")
+        numbers.add(number)
+    return frozenset(numbers)
 
 
 def _monitors(message: agent.MonitorsConfig) -> tuple[RequestedMonitor, ...]:

@@ -7,18 +7,23 @@ paste. Whoever spoke last owns a clipboard; the other side's content is then gon
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from spiceemu.drawing.given import as_kind
 from spiceemu.errors import InvalidValue
-from spiceemu.guest.observers import Observers
+from spiceemu.guest.limits import MAX_NUMBER
+from spiceemu.guest.observers import Observers, call_all
 from spiceemu.protocol.agent.enums import ClipboardSelection, ClipboardType
+from spiceemu.protocol.agent.messages import MAX_CLIPBOARD_TYPES
 from spiceemu.protocol.agent.stream import MAX_AGENT_MESSAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from spiceemu.protocol.plain import Plain
 
     Observer: TypeAlias = Callable[["ClipboardChange"], None]
 
@@ -100,6 +105,37 @@ class Content:
     text: bytes | None = field(default=None, repr=False)
     wanted: bool = False
 
+    def save(self) -> dict[str, Any]:
+        """What the clipboard holds, as plain data."""
+        return {
+            "owner": self.owner.value,
+            "types": [int(kind) for kind in self.types],
+            "text": self.text,
+            "wanted": self.wanted,
+        }
+
+    @classmethod
+    def load(cls, state: Plain) -> Self:
+        """What was saved.
+
+        :raises InvalidValue: naming what no clipboard can hold.
+        """
+        owner, types, text, wanted = state.fields("owner", "types", "text", "wanted")
+        owners = {who.value: who for who in Owner}
+        whose = owners.get(owner.text(max(map(len, owners))))
+        if whose is None:
+            raise owner.wrong(f"{owner.value!r} is not one of {', '.join(owners)}")
+        kinds = tuple(kind.integer(0, MAX_NUMBER) for kind in types.elements(MAX_CLIPBOARD_TYPES))
+        held = text.optional(lambda it: it.data(MAX_AGENT_MESSAGE))
+        content = cls(whose, kinds, held, wanted.boolean())
+        if whose is Owner.NOBODY and content != cls():
+            raise state.wrong("belongs to nobody, but holds something")
+        if whose is Owner.GUEST and (held is None or kinds != (ClipboardType.UTF8_TEXT,)):
+            raise state.wrong("belongs to the guest, which has text and nothing else")
+        if content.wanted and (whose is not Owner.CLIENT or ClipboardType.UTF8_TEXT not in kinds):
+            raise wanted.wrong("only a client's text is waited for")
+        return content
+
 
 class Clipboard:
     """X's three clipboards; clients of other systems have the first only.
@@ -109,7 +145,7 @@ class Clipboard:
 
     def __init__(self) -> None:
         self._contents: dict[int, Content] = {selection: Content() for selection in ClipboardSelection}
-        self._observers: Observers[ClipboardChange] = Observers()
+        self._observers: Observers[ClipboardChange] = Observers("the clipboards")
         self._untold: deque[ClipboardChange] = deque()
         self._telling = False
 
@@ -184,15 +220,19 @@ class Clipboard:
 
     # For snapshots
 
-    @property
-    def contents(self) -> dict[int, Content]:
-        """A copy of what each clipboard holds."""
-        return {selection: replace(content) for selection, content in self._contents.items()}
+    def save(self) -> list[dict[str, Any]]:
+        """What each clipboard holds, as plain data."""
+        return [content.save() for content in self._contents.values()]
 
-    def restore(self, contents: Mapping[int, Content]) -> None:
-        """Hold what other clipboards held. Nobody copied anything, so nobody is told."""
-        for selection in self._contents:
-            self._contents[selection] = replace(contents[selection])
+    def load(self, state: Plain) -> Callable[[], None]:
+        """Check what other clipboards held.
+
+        :returns: what makes these hold it. Nobody copied anything, so nobody is told.
+        :raises InvalidValue: naming what no clipboard can hold.
+        """
+        count = len(self._contents)
+        held = [Content.load(content) for content in state.elements(count, count)]
+        return partial(self._contents.update, dict(zip(self._contents, held, strict=True)))
 
     # For the agent
 
@@ -235,14 +275,20 @@ class Clipboard:
             raise InvalidValue(f"there are three clipboards, 0 to 2, not {selection!r}") from None
 
     def _tell(self, change: ClipboardChange) -> None:
-        """Tell every observer; what follows from it, as observers may act, is told after it."""
+        """Tell every observer; what follows from it, as observers may act, is told after it.
+
+        All of it is told, even if an observer raises: what nobody heard of now would come with the next change.
+        """
         self._untold.append(change)
         if self._telling:
             return
         self._telling = True
         try:
-            while self._untold:
-                change = self._untold.popleft()
-                self._observers.tell(change)
+            call_all(self._tellings())
         finally:
             self._telling = False
+
+    def _tellings(self) -> Iterator[Callable[[], None]]:
+        """A call for each change that is not told, those that come meanwhile included."""
+        while self._untold:
+            yield partial(self._observers.tell, self._untold.popleft())

@@ -21,8 +21,9 @@ Sources: spice-gtk ``channel-cursor.c``; spicec 0.8 ``cursor.cpp`` and ``x11/pla
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from spiceemu.drawing.geometry import as_point
 from spiceemu.drawing.given import as_bytes, as_kind, as_whole
@@ -32,6 +33,8 @@ from spiceemu.protocol.enums import CursorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from spiceemu.protocol.plain import Plain
 
     Observer: TypeAlias = Callable[["CursorChange"], None]
 
@@ -156,6 +159,34 @@ class CursorShape:
             raise InvalidValue(f"a cursor is drawn with '#', '.' and spaces, not {''.join(sorted(unknown))!r}")
         return cls.from_bgra(width, len(lines), b"".join(map(_INKS.__getitem__, pixels)), hot)
 
+    def save(self) -> dict[str, Any]:
+        """The picture as plain data."""
+        return {
+            "kind": int(self.kind),
+            "width": self.width,
+            "height": self.height,
+            "hot_x": self.hot_x,
+            "hot_y": self.hot_y,
+            "data": self.data,
+        }
+
+    @classmethod
+    def load(cls, state: Plain) -> Self:
+        """The picture that was saved.
+
+        :raises InvalidValue: naming what no cursor's picture can have.
+        """
+        kind, width, height, hot_x, hot_y, data = state.fields("kind", "width", "height", "hot_x", "hot_y", "data")
+        return state.accepted(
+            cls,
+            CursorType(kind.integer(min(CursorType), max(CursorType))),
+            width.integer(1, MAX_CURSOR_SIZE),
+            height.integer(1, MAX_CURSOR_SIZE),
+            hot_x.integer(0, MAX_CURSOR_SIZE - 1),
+            hot_y.integer(0, MAX_CURSOR_SIZE - 1),
+            data.data(MAX_CURSOR_SIZE * MAX_CURSOR_SIZE * 4 * 2),
+        )
+
 
 _INKS = {"#": b"\0\0\0\xff", ".": b"\xff\xff\xff\xff", " ": bytes(4)}
 
@@ -214,16 +245,6 @@ class CursorShown:
 CursorChange: TypeAlias = CursorShapeChanged | CursorMoved | CursorHidden | CursorShown
 
 
-@dataclass(frozen=True, slots=True)
-class CursorState:
-    """All that there is to know of a cursor."""
-
-    shape: CursorShape | None
-    x: int
-    y: int
-    visible: bool
-
-
 class GuestCursor:
     """The cursor of one display. Calls that change nothing tell nobody."""
 
@@ -232,22 +253,36 @@ class GuestCursor:
         self.x = 0
         self.y = 0
         self.visible = True
-        self._observers: Observers[CursorChange] = Observers()
+        self._observers: Observers[CursorChange] = Observers("the cursor")
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Call the observer with every change from now on, and return a callable that ends this."""
         return self._observers.add(observer)
 
-    @property
-    def state(self) -> CursorState:
-        """What another cursor needs to show the same."""
-        return CursorState(self.shape, self.x, self.y, self.visible)
+    def save(self) -> dict[str, Any]:
+        """What another cursor needs to show the same, as plain data."""
+        shape = None if self.shape is None else self.shape.save()
+        return {"shape": shape, "x": self.x, "y": self.y, "visible": self.visible}
 
-    def restore(self, state: CursorState) -> None:
-        """Be as another cursor was."""
-        self.set_shape(state.shape)
-        self.move(state.x, state.y)
-        if state.visible:
+    def load(self, state: Plain) -> Callable[[], None]:
+        """Check the state of another cursor.
+
+        :returns: what makes this one the same, and tells what has changed by it.
+        :raises InvalidValue: naming what no cursor can have.
+        """
+        shape, x, y, visible = state.fields("shape", "x", "y", "visible")
+        return partial(
+            self._become,
+            shape.optional(CursorShape.load),
+            x.integer(MIN_POSITION, MAX_POSITION),
+            y.integer(MIN_POSITION, MAX_POSITION),
+            visible=visible.boolean(),
+        )
+
+    def _become(self, shape: CursorShape | None, x: int, y: int, *, visible: bool) -> None:
+        self.set_shape(shape)
+        self.move(x, y)
+        if visible:
             self.show()
         else:
             self.hide()

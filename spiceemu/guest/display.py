@@ -9,21 +9,24 @@ nothing remains tells nobody anything. Every call raises :class:`~spiceemu.error
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
 
 from spiceemu.drawing.colors import ColorLike, parse_color
 from spiceemu.drawing.geometry import Point, Rect, RectLike, as_point, as_rect
 from spiceemu.drawing.given import as_bytes, as_kind, as_whole
 from spiceemu.drawing.operations import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.drawing.pictures import PIXEL_SIZE, Picture, to_file
-from spiceemu.drawing.surface import Surface, check_size
+from spiceemu.drawing.surface import MAX_AREA, MAX_HEIGHT, MAX_WIDTH, Surface, check_size
 from spiceemu.drawing.text import Font, load_font
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.observers import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from spiceemu.protocol.plain import Plain
 
     Observer: TypeAlias = Callable[[Drawable], None]
 
@@ -94,18 +97,6 @@ def size_for(heads: Sequence[Head]) -> tuple[int, int]:
     return max(head.box.right for head in heads), max(head.box.bottom for head in heads)
 
 
-@dataclass(frozen=True, slots=True)
-class DisplayState:
-    """All that a display holds.
-
-    :ivar surfaces: what each surface shows, by id; the primary is among them.
-    :ivar heads: monitors that the primary is just large enough for.
-    """
-
-    surfaces: Mapping[int, Picture]
-    heads: Sequence[Head]
-
-
 class Display:
     """One video card, which SPICE shows as one display channel.
 
@@ -119,7 +110,7 @@ class Display:
         self.id = display_id
         self.surfaces: dict[int, Surface] = {PRIMARY: Surface(PRIMARY, width, height)}
         self.heads: list[Head] = [Head(0, 0, 0, width, height)]
-        self._observers: Observers[Drawable] = Observers()
+        self._observers: Observers[Drawable] = Observers(f"display {display_id}")
 
     def __repr__(self) -> str:
         return f"<Display {self.id} {self.width}x{self.height}>"
@@ -264,27 +255,56 @@ class Display:
         self.heads = heads
         self._tell(MonitorsChanged())
 
-    @property
-    def state(self) -> DisplayState:
-        """What another display needs to show the same."""
-        surfaces = {
-            surface.id: Picture(surface.width, surface.height, surface.read(surface.bounds), surface.has_alpha)
-            for surface in self.surfaces.values()
+    def save(self) -> dict[str, Any]:
+        """What another display needs to show the same, as plain data."""
+        return {
+            "surfaces": [
+                {
+                    "id": surface_id,
+                    "width": surface.width,
+                    "height": surface.height,
+                    "has_alpha": surface.has_alpha,
+                    "pixels": surface.read(surface.bounds),
+                }
+                for surface_id, surface in sorted(self.surfaces.items())
+            ],
+            "heads": [
+                {"id": head.id, "x": head.x, "y": head.y, "width": head.width, "height": head.height}
+                for head in self.heads
+            ],
         }
-        return DisplayState(surfaces, tuple(self.heads))
 
-    def restore(self, state: DisplayState) -> None:
-        """Be as another display was. What is so already is left alone.
+    def load(self, state: Plain) -> Callable[[], None]:
+        """Check the state of another display.
+
+        :returns: what makes this one the same. What is so already is left alone, and the rest is told.
+        :raises InvalidValue: naming what no display can have.
+        """
+        surfaces, heads = state.fields("surfaces", "heads")
+        pictures = _read_surfaces(surfaces)
+        monitors = [_read_head(head) for head in heads.elements(MAX_HEADS)]
+        size = heads.accepted(size_for, monitors)
+        primary = pictures.get(PRIMARY)
+        if primary is None:
+            raise surfaces.wrong(f"has no surface {PRIMARY}, the primary")
+        if primary.has_alpha:
+            raise surfaces.wrong("the primary has no alpha")
+        if (primary.width, primary.height) != size:
+            raise heads.wrong(f"need a primary of {size[0]}x{size[1]} pixels, not {primary.width}x{primary.height}")
+        return partial(self._become, pictures, monitors)
+
+    def _become(self, surfaces: Mapping[int, Picture], heads: Sequence[Head]) -> None:
+        """Have these surfaces and heads.
 
         Observers are told, in this order: SurfaceDestroyed of each surface that is gone or has changed its size; for
         each that is there now, SurfaceCreated if it is new and Blit of it all if its pixels are; MonitorsChanged.
         """
         for surface in tuple(self.surfaces.values()):
-            picture = state.surfaces.get(surface.id)
+            picture = surfaces.get(surface.id)
             if picture is None or not surface.is_like(picture):
                 self._destroy(surface)
         replaced = PRIMARY not in self.surfaces
-        for surface_id, picture in state.surfaces.items():
+        for surface_id, picture in surfaces.items():
             target = self.surfaces.get(surface_id)
             if target is None:
                 target = Surface(surface_id, picture.width, picture.height, has_alpha=picture.has_alpha)
@@ -292,9 +312,8 @@ class Display:
             elif target.pixels == picture.pixels:
                 continue
             self._tell(target.blit(target.bounds, picture.pixels))
-        heads = list(state.heads)
         if replaced or heads != self.heads:
-            self.heads = heads
+            self.heads = list(heads)
             self._tell(MonitorsChanged())
 
     def screenshot(self) -> Screenshot:
@@ -333,3 +352,32 @@ class Display:
     def _tell(self, drawable: Drawable | None) -> None:
         if drawable is not None:
             self._observers.tell(drawable)
+
+
+def _read_surfaces(state: Plain) -> dict[int, Picture]:
+    """What each surface shows, in the order of their ids."""
+    pictures: dict[int, Picture] = {}
+    for surface in state.elements(MAX_SURFACE_ID + 1):
+        surface_id = surface.field("id").integer(PRIMARY, MAX_SURFACE_ID)
+        if surface_id in pictures:
+            raise surface.wrong(f"a second surface with the id {surface_id}")
+        pictures[surface_id] = _read_surface(surface)
+    return dict(sorted(pictures.items()))
+
+
+def _read_surface(state: Plain) -> Picture:
+    _, wide, high, has_alpha, pixels = state.fields("id", "width", "height", "has_alpha", "pixels")
+    width, height = wide.integer(1, MAX_WIDTH), high.integer(1, MAX_HEIGHT)
+    state.accepted(check_size, width, height)
+    return pixels.accepted(Picture, width, height, pixels.data(MAX_AREA * PIXEL_SIZE), has_alpha.boolean())
+
+
+def _read_head(state: Plain) -> Head:
+    number, x, y, width, height = state.fields("id", "x", "y", "width", "height")
+    return Head(
+        number.integer(0, MAX_HEAD_ID),
+        x.integer(0, MAX_WIDTH - 1),
+        y.integer(0, MAX_HEIGHT - 1),
+        width.integer(1, MAX_WIDTH),
+        height.integer(1, MAX_HEIGHT),
+    )

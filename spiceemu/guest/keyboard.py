@@ -13,7 +13,8 @@ Sources: spice-gtk ``channel-inputs.c`` and ``spice-widget.c``, spice-server ``i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spiceemu.guest.keymap import (
     CAPS_LOCK,
@@ -32,10 +33,16 @@ from spiceemu.guest.keymap import (
     US,
     Keymap,
 )
+from spiceemu.guest.limits import MAX_NUMBER
+from spiceemu.guest.observers import Observers
 from spiceemu.protocol.enums import KeyboardModifierFlags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from spiceemu.protocol.plain import Plain
+
+    Observer: TypeAlias = Callable[["LocksChanged"], None]
 
 LOCKS: Final = {
     CAPS_LOCK: KeyboardModifierFlags.CAPS_LOCK,
@@ -49,7 +56,11 @@ _THIRD_CTRL = 0x1D  # what follows e1 in Pause
 _NOBODYS_SHIFTS = (0xE02A, 0xE036)
 _COMMANDS = frozenset({LEFT_CTRL, RIGHT_CTRL, LEFT_ALT, RIGHT_ALT, LEFT_SUPER, RIGHT_SUPER})
 
+_ALL_LOCKS = sum(LOCKS.values())
+
 _BANKS = (0, _EXTENDED << 8, _PAUSE << 8, _PAUSE << 16 | _THIRD_CTRL << 8)  # what a scancode is without its last 7 bits
+
+_MAX_HELD = 512  # the scancodes there are: four banks of 128
 
 PREFIXES: Final = (b"", b"\xe0", b"\xe1", b"\xe1\x1d", b"\xe1\x9d")
 """What a scancode may have been cut behind."""
@@ -58,20 +69,6 @@ PREFIXES: Final = (b"", b"\xe0", b"\xe1", b"\xe1\x1d", b"\xe1\x9d")
 def is_scancode(number: int) -> bool:
     """Whether a key may have this scancode."""
     return number & ~0x7F in _BANKS
-
-
-@dataclass(frozen=True, slots=True)
-class KeyboardState:
-    """All that a keyboard knows.
-
-    :ivar locks: which locks are on (``KeyboardModifierFlags``).
-    :ivar held: scancodes of the keys that are down, in the order they went down.
-    :ivar prefix: the beginning of a scancode whose rest has not come; one of :data:`PREFIXES`.
-    """
-
-    locks: int = 0
-    held: tuple[int, ...] = ()
-    prefix: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +89,13 @@ class KeyEvent:
     character: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class LocksChanged:
+    """A client set the keyboard's locks (``KeyboardModifierFlags``)."""
+
+    locks: int
+
+
 class Keyboard:
     """Turns scancodes into keys, and knows which are down and which locks are on.
 
@@ -103,23 +107,51 @@ class Keyboard:
         self.locks = 0
         """Which locks are on (``KeyboardModifierFlags``)."""
         self._held: dict[int, None] = {}  # in the order they went down; at most the 512 scancodes there are
-        self._prefix = b""
+        self._prefix = b""  # the beginning of a scancode whose rest has not come
+        self._observers: Observers[LocksChanged] = Observers("the keyboard")
 
     @property
     def held(self) -> frozenset[int]:
         """Scancodes of the keys that are down."""
         return frozenset(self._held)
 
-    @property
-    def state(self) -> KeyboardState:
-        """What another keyboard needs to go on from here."""
-        return KeyboardState(self.locks, tuple(self._held), self._prefix)
+    def subscribe(self, observer: Observer) -> Callable[[], None]:
+        """Call the observer whenever locks are set from now on, and return a callable that ends this.
 
-    def restore(self, state: KeyboardState) -> None:
-        """Be as another keyboard was. No key goes down or up by this."""
-        self.locks = state.locks
-        self._held = dict.fromkeys(state.held)
-        self._prefix = state.prefix
+        Keys are not told here: who feeds the keyboard has them.
+        """
+        return self._observers.add(observer)
+
+    def save(self) -> dict[str, Any]:
+        """What another keyboard needs to go on from here, as plain data."""
+        return {"locks": int(self.locks), "held": list(self._held), "prefix": self._prefix}
+
+    def load(self, state: Plain) -> Callable[[], None]:
+        """Check the state of another keyboard.
+
+        :returns: what makes this one the same. No key goes down or up by it; other locks are told.
+        :raises InvalidValue: naming what no keyboard can have.
+        """
+        locks, held, prefix = state.fields("locks", "held", "prefix")
+        keys: dict[int, None] = {}
+        for key in held.elements(_MAX_HELD):
+            scancode = key.integer(0, MAX_NUMBER)
+            if not is_scancode(scancode):
+                raise key.wrong(f"{scancode:#x} is not a scancode")
+            if scancode in keys:
+                raise key.wrong(f"{scancode:#x} is held twice")
+            keys[scancode] = None
+        begun = prefix.data(max(map(len, PREFIXES)))
+        if begun not in PREFIXES:
+            raise prefix.wrong(f"{begun!r} is not the beginning of a scancode")
+        return partial(self._become, locks.integer(0, _ALL_LOCKS), keys, begun)
+
+    def _become(self, locks: int, held: dict[int, None], prefix: bytes) -> None:
+        before, self.locks = self.locks, locks
+        self._held = dict(held)
+        self._prefix = prefix
+        if locks != before:
+            self._observers.tell(LocksChanged(locks))
 
     def feed(self, data: bytes) -> list[KeyEvent]:
         """Take bytes from the keyboard; a scancode may be cut between two calls."""
@@ -133,6 +165,7 @@ class Keyboard:
         for scancode, flag in LOCKS.items():
             if scancode not in self._held:
                 self.locks = (self.locks & ~flag) | (locks & flag)
+        self._observers.tell(LocksChanged(self.locks))
 
     def release_all(self) -> list[KeyEvent]:
         """Let all keys go up, as when the client has gone."""

@@ -12,3 +12,6 @@ MAX_DISPLAYS: Final = 256
 
 MAX_NAME: Final = 1 << 16
 """Longest name of a guest in bytes of UTF-8."""
+
+MAX_NUMBER: Final = (1 << 32) - 1
+"""Largest number of 32 bits, for what the protocol counts so and nothing else limits."""

@@ -1,22 +1,24 @@
 """The make-believe machine as a whole: what a session acts on and a test draws on.
 
-Its parts know nothing of each other; here they come together. Observers of the guest hear what happened to it, after it
-took effect, and may draw.
+Its parts (:mod:`spiceemu.guest.parts`) know nothing of each other; here they come together. Observers of the guest hear
+what happened to it, after it took effect, and may draw.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
-from spiceemu.guest.agent import Agent, AgentState
-from spiceemu.guest.clipboard import CLIPBOARD, ClientCopied, Clipboard, ClipboardChange, Content
-from spiceemu.guest.cursor import ARROW, CursorState, GuestCursor
-from spiceemu.guest.display import Display, DisplayState, Head
-from spiceemu.guest.keyboard import Keyboard, KeyboardState, KeyEvent
-from spiceemu.guest.observers import Observers
-from spiceemu.guest.pointer import Pointer, PointerEvent, PointerState
+from spiceemu.guest.agent import Agent
+from spiceemu.guest.clipboard import CLIPBOARD, ClientCopied, Clipboard, ClipboardChange
+from spiceemu.guest.cursor import GuestCursor
+from spiceemu.guest.display import Head
+from spiceemu.guest.displays import DisplayResized, Displays
+from spiceemu.guest.keyboard import Keyboard, KeyEvent, LocksChanged
+from spiceemu.guest.observers import Observers, call_all
+from spiceemu.guest.parts import PARTS, Made, Part, PartRow
+from spiceemu.guest.pointer import Pointer, PointerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,40 +30,7 @@ if TYPE_CHECKING:
 Told = TypeVar("Told", KeyEvent, PointerEvent)
 
 
-@dataclass(frozen=True, slots=True)
-class DisplayResized:
-    """A display has another size or layout of heads."""
-
-    display_id: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class LocksChanged:
-    """A client set the keyboard's locks (``KeyboardModifierFlags``)."""
-
-    locks: int
-
-
 GuestEvent: TypeAlias = KeyEvent | LocksChanged | PointerEvent | ClipboardChange | DisplayResized
-
-
-@dataclass(frozen=True, slots=True)
-class GuestState:
-    """All that a guest is, so that another one can be the same; :mod:`spiceemu.guest.state` has it as plain data.
-
-    ``agent`` is None for a guest without one.
-    """
-
-    name: str
-    uuid: UUID
-    displays: tuple[DisplayState, ...]
-    keyboard: KeyboardState
-    pointer: PointerState
-    cursor: CursorState
-    clipboards: Mapping[int, Content]
-    agent: AgentState | None
 
 
 class Guest:
@@ -72,6 +41,9 @@ class Guest:
     :param uuid: the machine's UUID; a random one if not given.
     :param agent: whether it has an agent; without one there is no clipboard and no resizing by the client.
     :param sound: whether it has a sound card.
+    :param parts: what it is made of.
+    :ivar parts: the parts by name, None for one that it does not have. Those of :data:`PARTS` are attributes as well.
+    :raises InvalidValue: a size is over the limits of a display, or the table lacks a part that every guest has.
     """
 
     def __init__(
@@ -82,19 +54,24 @@ class Guest:
         uuid: UUID | None = None,
         agent: bool = True,
         sound: bool = True,
+        parts: Iterable[PartRow] = PARTS,
     ) -> None:
         self.name = name
         self.uuid = uuid or uuid4()
-        self.displays: Sequence[Display] = [Display(number, *size) for number, size in enumerate(sizes)]
-        self.keyboard = Keyboard()
-        self.pointer = Pointer(self._size_of)
-        self.cursor = GuestCursor(ARROW)
-        self.clipboard = Clipboard()
-        self.agent = Agent(self.clipboard) if agent else None
+        made = Made(sizes, agent=agent, rows=parts)
+        self.parts: Mapping[str, Part | None] = made.parts
+        self.displays = made.part("displays", Displays)
+        self.keyboard = made.part("keyboard", Keyboard)
+        self.pointer = made.part("pointer", Pointer)
+        self.cursor = made.part("cursor", GuestCursor)
+        self.clipboard = made.part("clipboards", Clipboard)
+        self.agent = made.optional("agent", Agent)
         self.has_sound = sound
         self.agent_client: object = None
         """Whose talk with the agent it is: the client's that began last."""
-        self._observers: Observers[GuestEvent] = Observers()
+        self._observers: Observers[GuestEvent] = Observers("the guest")
+        self.displays.subscribe(self._tell)
+        self.keyboard.subscribe(self._tell)
         self.clipboard.subscribe(self._on_clipboard)
 
     def __repr__(self) -> str:
@@ -117,7 +94,6 @@ class Guest:
     def set_locks(self, locks: int) -> None:
         """Set the keyboard's locks as a client has them (``KeyboardModifierFlags``)."""
         self.keyboard.set_locks(locks)
-        self._tell(LocksChanged(self.keyboard.locks))
 
     def move_pointer(self, dx: int, dy: int, buttons: int) -> None:
         """Move the pointer by so many pixels (server mouse mode); the cursor goes with it."""
@@ -162,58 +138,11 @@ class Guest:
 
     def set_heads(self, display_id: int, heads: Sequence[Head]) -> None:
         """Lay out the monitors of a display and tell the observers."""
-        display = self.displays[display_id]
-        before = display.heads
-        display.set_heads(heads)
-        if display.heads != before:
-            self._tell(DisplayResized(display_id, display.width, display.height))
-
-    # For snapshots
-
-    @property
-    def state(self) -> GuestState:
-        """What another guest needs to be as this one is."""
-        return GuestState(
-            self.name,
-            self.uuid,
-            tuple(display.state for display in self.displays),
-            self.keyboard.state,
-            self.pointer.state,
-            self.cursor.state,
-            self.clipboard.contents,
-            self.agent.state if self.agent is not None else None,
-        )
-
-    def restore(self, state: GuestState) -> None:
-        """Be as another guest was, as far as that one had displays; it has no more than this one, and an agent or not.
-
-        Observers of the guest hear of locks and sizes that have changed, those of displays and of the cursor what they
-        must draw. Nobody typed, clicked or copied anything, so that is not told.
-        """
-        self.name, self.uuid = state.name, state.uuid
-        for display, display_state in zip(self.displays, state.displays, strict=False):
-            before = display.heads
-            display.restore(display_state)
-            if display.heads != before:
-                self._tell(DisplayResized(display.id, display.width, display.height))
-        locks = self.keyboard.locks
-        self.keyboard.restore(state.keyboard)
-        if self.keyboard.locks != locks:
-            self._tell(LocksChanged(self.keyboard.locks))
-        self.pointer.restore(state.pointer)
-        self.cursor.restore(state.cursor)
-        self.clipboard.restore(state.clipboards)
-        if self.agent is not None and state.agent is not None:
-            self.agent.restore(state.agent)
+        self.displays.set_heads(display_id, heads)
 
     def close(self) -> None:
         """Forget all observers."""
         self._observers.clear()
-
-    def _size_of(self, display_id: int) -> tuple[int, int] | None:
-        if display_id >= len(self.displays):
-            return None
-        return self.displays[display_id].width, self.displays[display_id].height
 
     def _on_clipboard(self, change: ClipboardChange) -> None:
         if isinstance(change, ClientCopied) and change.selection == CLIPBOARD:
@@ -221,8 +150,7 @@ class Guest:
         self._tell(change)
 
     def _told(self, events: list[Told]) -> list[Told]:
-        for event in events:
-            self._tell(event)
+        call_all(partial(self._tell, event) for event in events)
         return events
 
     def _tell(self, event: GuestEvent) -> None:

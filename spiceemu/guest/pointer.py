@@ -8,12 +8,17 @@ servers hand the guest nothing else. A button that changed in the mask alone giv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from spiceemu.drawing.surface import MAX_HEIGHT, MAX_WIDTH
+from spiceemu.guest.limits import MAX_DISPLAYS
 from spiceemu.protocol.enums import MouseButton, MouseButtonMask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from spiceemu.protocol.plain import Plain
 
     Bounds: TypeAlias = Callable[[int], tuple[int, int] | None]
     """Width and height in pixels of the display with that id, None if there is none."""
@@ -50,16 +55,6 @@ class PointerEvent:
     pressed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PointerState:
-    """All that a mouse knows; the place may lie beside a display that has become smaller since."""
-
-    x: int = 0
-    y: int = 0
-    buttons: int = 0
-    display_id: int = 0
-
-
 class Pointer:
     """The mouse of one guest.
 
@@ -74,15 +69,32 @@ class Pointer:
         self.display_id = 0
         self._bounds = bounds
 
-    @property
-    def state(self) -> PointerState:
-        """What another mouse needs to go on from here."""
-        return PointerState(self.x, self.y, self.buttons, self.display_id)
+    def save(self) -> dict[str, Any]:
+        """What another mouse needs to go on from here, as plain data.
 
-    def restore(self, state: PointerState) -> None:
-        """Be as another mouse was. Nobody moved or clicked it, so there are no events."""
-        self.x, self.y = state.x, state.y
-        self.buttons, self.display_id = state.buttons, state.display_id
+        The place may lie beside a display that has become smaller since.
+        """
+        return {"x": self.x, "y": self.y, "buttons": int(self.buttons), "display_id": self.display_id}
+
+    def load(self, state: Plain) -> Callable[[], None]:
+        """Check the state of another mouse.
+
+        :returns: what makes this one the same. Nothing moves and no button goes down or up by it.
+        :raises InvalidValue: naming what no mouse of this guest can have.
+        """
+        x, y, buttons, display_id = state.fields("x", "y", "buttons", "display_id")
+        displays = sum(self._bounds(number) is not None for number in range(MAX_DISPLAYS))
+        return partial(
+            self._become,
+            x.integer(0, MAX_WIDTH - 1),
+            y.integer(0, MAX_HEIGHT - 1),
+            buttons.integer(0, ALL_BUTTONS),
+            display_id.integer(0, displays - 1),
+        )
+
+    def _become(self, x: int, y: int, buttons: int, display_id: int) -> None:
+        self.x, self.y = x, y
+        self.buttons, self.display_id = buttons, display_id
 
     def move(self, dx: int, dy: int, buttons: int) -> list[PointerEvent]:
         """The mouse moved by so many steps, to the right and down; the pointer stays on its display."""

@@ -328,11 +328,11 @@ class ServerCore:
 
         :returns: plain data.
         """
-        from spiceemu.guest.state import take
+        from spiceemu.guest.state import save
 
         now = asyncio.get_running_loop().time()
         leaving = [member.session for member in self.roster if member.session.takes_channels_along]
-        return {"guest": take(self.guest), "sessions": {f"{each.id:08x}": each.save(now) for each in leaving}}
+        return {"guest": save(self.guest), "sessions": {f"{each.id:08x}": each.save(now) for each in leaving}}
 
     def load(self, state: Any) -> None:
         """Take a guest over; clients that wait for it go on.
@@ -340,13 +340,13 @@ class ServerCore:
         :param state: what :meth:`save` gave.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.guest.state import give
+        from spiceemu.guest.state import load
         from spiceemu.protocol.plain import Plain
         from spiceemu.sessions.carried import read_sessions
 
         guest, sessions = Plain(state).fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions, self.tables.channels)}
-        give(self.guest, guest.value)
+        load(self.guest, guest.value)
         for member in self.roster:
             if member.session.id in carried:
                 member.session.carry(carried.pop(member.session.id))

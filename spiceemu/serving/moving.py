@@ -240,7 +240,7 @@ class Move:
             given_up = check_features(source, target, retreat=retreat)
             if len(schemes) > 1 and not target.habits.shared:
                 raise InvalidValue(f"the target takes one client at once, and there are {len(schemes)}")
-            guest_state.check(target.guest, guest_state.take(source.guest))
+            guest_state.check(target.guest, guest_state.save(source.guest))
             give_up(source.guest, given_up)
             target.awaits_guest = True
         return schemes

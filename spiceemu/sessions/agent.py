@@ -86,7 +86,7 @@ class AgentTalk:
         main = self._main()
         if self._guest.agent is not None and saved is not None and main is not None:
             main.load_agent(saved)
-            self._guest.agent.resume(self._send)
+            self._guest.agent.release(self._send)
             self._guest.agent_client = self
 
     def leave(self) -> None:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from spiceemu.channels import display as display_module
 from spiceemu.channels.display import MAX_QUEUED, DisplayChannel
 from spiceemu.channels.encoding import Compression
-from spiceemu.guest.display import Display, DisplayState
+from spiceemu.guest.display import Display
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.levels.level import level_of
 from spiceemu.protocol.messages.message import Message
+from spiceemu.protocol.plain import Plain
 
 from .far_side import FarSide, Wake, linked
 from .painter import Painter
 from .test_display import INIT, Action, Shown, actions
 
 
-def state_after(script: list[Action]) -> DisplayState:
+def state_after(script: list[Action]) -> dict[str, Any]:
     source = Display(0, 40, 30)
     for act in script:
         act(source)
-    return source.state
+    return source.save()
 
 
 @pytest.mark.parametrize("queued", [MAX_QUEUED, 3])
@@ -51,8 +54,8 @@ def test_the_client_shows_what_the_display_became(
         if read_first:
             shown.read()
         state = state_after(mine)
-        guest.restore(state)
-        assert guest.state == state
+        guest.load(Plain(state))()
+        assert guest.save() == state
         shown.read()
         shown.assert_same()
         assert shown.painter.marked
@@ -104,6 +107,6 @@ def test_a_client_of_one_head_shows_what_it_became(level: str, mine: list[Action
     for act in before:
         act(guest)
     shown.read()
-    guest.restore(state_after(mine))
+    guest.load(Plain(state_after(mine)))()
     shown.read()
     shown.assert_same()

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from spiceemu.errors import LimitExceeded, MalformedMessage
+from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage
 from spiceemu.guest.agent import (
     CAPABILITIES,
+    HANDLERS,
     Agent,
     AgentEvent,
     ClientAnnounced,
@@ -36,6 +37,7 @@ from spiceemu.protocol.agent.enums import (
 from spiceemu.protocol.agent.message import PLAIN, AgentMessage, ClipboardLayout
 from spiceemu.protocol.agent.stream import AgentReader, pieces_of
 from spiceemu.protocol.enums import MouseButtonMask
+from spiceemu.protocol.plain import Plain
 
 CLIPBOARD, PRIMARY, SECONDARY = ClipboardSelection
 TEXT, NONE = ClipboardType.UTF8_TEXT, ClipboardType.NONE
@@ -385,6 +387,30 @@ def test_an_observer_can_leave(talk: Talk) -> None:
     leave()
     talk.say(messages.DisplayConfig(0, 0))
     assert (len(seen), len(talk.events)) == (1, 2)
+
+
+def test_handlers_are_a_table_of_ones_own(talk: Talk) -> None:
+    def deny(it: Agent, message: messages.MonitorsConfig) -> None:
+        it.say(messages.Reply(message.spec.type, AgentResult.ERROR))
+
+    talk.agent.handlers = {**HANDLERS, messages.MonitorsConfig: deny}
+    answer = messages.Reply(AgentType.MONITORS_CONFIG, AgentResult.ERROR)
+    assert talk.say(messages.MonitorsConfig(0, [])) == [answer]
+    assert talk.events == []
+    assert talk.say(messages.DisplayConfig(0, 0)) == [messages.Reply(AgentType.DISPLAY_CONFIG)]
+    agent = Agent(Clipboard(), handlers={})
+    sent: list[AgentMessage] = []
+    agent.start(sent.append)
+    agent.receive(messages.AnnounceCapabilities.of(SPICE_GTK, request=True))
+    assert (sent, agent.client_capabilities) == ([], frozenset())
+
+
+def test_an_agent_knows_its_own_capabilities_again_even_new_ones() -> None:
+    source, target = (Agent(Clipboard(), {AgentCap.REPLY, 40}) for _ in "ab")  # type: ignore[arg-type]
+    target.load(Plain(source.save()))()
+    assert target.capabilities == {AgentCap.REPLY, 40}
+    with pytest.raises(InvalidValue, match=r"^capabilities\[1\]: 40 is not one of 0 to 17$"):
+        Agent(Clipboard()).load(Plain(source.save()))
 
 
 # Bytes of real clients, and of none

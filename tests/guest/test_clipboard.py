@@ -199,6 +199,20 @@ def test_an_observer_that_fails_does_not_silence_the_clipboard(
     assert told == [GuestCopied(CLIPBOARD)] * 2
 
 
+def test_what_follows_is_told_even_if_an_observer_failed(clipboard: Clipboard, told: list[ClipboardChange]) -> None:
+    def paste(change: ClipboardChange) -> None:
+        if isinstance(change, ClientCopied):
+            clipboard.request_text()
+            raise ZeroDivisionError
+        raise KeyError(int(change.selection))
+
+    clipboard.subscribe(paste)
+    with pytest.raises(ZeroDivisionError) as caught:
+        clipboard.client_copied([TEXT], CLIPBOARD)
+    assert told == [ClientCopied(CLIPBOARD, (TEXT,)), TextWanted(CLIPBOARD)]
+    assert [note.split(" raised by ")[0] for note in caught.value.__notes__][1:] == ["followed by KeyError(0)"]
+
+
 def test_bytes_that_are_not_text_are_kept(clipboard: Clipboard) -> None:
     clipboard.client_copied([TEXT], CLIPBOARD)
     clipboard.request_text()

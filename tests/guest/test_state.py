@@ -27,10 +27,11 @@ from spiceemu.guest.cursor import (
     data_size,
 )
 from spiceemu.guest.display import MAX_HEADS, Head
-from spiceemu.guest.keyboard import KeyEvent
+from spiceemu.guest.displays import DisplayResized
+from spiceemu.guest.keyboard import KeyEvent, LocksChanged
 from spiceemu.guest.limits import MAX_NAME
-from spiceemu.guest.machine import DisplayResized, Guest, GuestEvent, LocksChanged
-from spiceemu.guest.state import give, take
+from spiceemu.guest.machine import Guest, GuestEvent
+from spiceemu.guest.state import load, save
 from spiceemu.protocol.agent import messages as messages
 from spiceemu.protocol.agent.enums import ClipboardSelection, ClipboardType
 from spiceemu.protocol.agent.message import AgentMessage
@@ -136,26 +137,26 @@ def test_a_guest_becomes_what_another_one_was(
     source, target = after(mine), after(others)
     before = visible(source)
     displays = list(target.displays)
-    give(target, snapshot.load(snapshot.dump(take(source))))
+    load(target, snapshot.load(snapshot.dump(save(source))))
     assert visible(target) == visible(source) == before
-    assert take(target) == take(source)
+    assert save(target) == save(source)
     assert list(target.displays) == displays
     assert all(now is then for now, then in zip(target.displays, displays, strict=True))
     # And they go on alike, once the client has come after.
     for guest in (source, target):
         assert guest.agent is not None
-        guest.agent.resume(lambda _message: None)
+        guest.agent.release(lambda _message: None)
         guest.type_scancodes(b"\x1e\x9e\x3a")
         guest.displays[0].create_surface(3, 3)
         guest.clipboard.set_text("later")
         hear(guest, messages.Clipboard(TEXT, b"given", selection=0))
-    assert take(target) == take(source)
+    assert save(target) == save(source)
 
 
 @given(ACTIONS)
 def test_what_was_taken_does_not_change_with_the_guest(actions: list[tuple[str, int, int, int]]) -> None:
     guest = after(actions)
-    state = take(guest)
+    state = save(guest)
     kept = copy.deepcopy(state)
     for kind in sorted(KINDS):
         KINDS[kind](guest, 5, 3, 2)
@@ -169,7 +170,7 @@ def test_what_is_so_already_is_not_told() -> None:
     guest.cursor.subscribe(told.append)
     for display in guest.displays:
         display.subscribe(told.append)
-    give(guest, take(guest))
+    load(guest, save(guest))
     assert told == []
 
 
@@ -193,7 +194,7 @@ def test_observers_are_told_in_an_order_they_can_follow() -> None:
     display.subscribe(drawn.append)
     target.cursor.subscribe(moved.append)
     target.subscribe(heard.append)
-    give(target, take(source))
+    load(target, save(source))
     red = b"\0\0\xff\0" + bytes(4 * 15)
     assert drawn == [
         SurfaceDestroyed(0),
@@ -210,22 +211,42 @@ def test_observers_are_told_in_an_order_they_can_follow() -> None:
     assert heard == [DisplayResized(0, 20, 10), LocksChanged(4)]
 
 
+def test_an_observer_that_raises_does_not_leave_half_a_guest() -> None:
+    source, target = busy(), Guest(sizes=SIZES)
+    for display in source.displays:
+        source.set_heads(display.id, [Head(3, 0, 0, 20, 10)])
+    source.set_locks(4)
+    heard: list[GuestEvent] = []
+
+    def fail(event: GuestEvent) -> None:
+        raise KeyError(str(event))
+
+    target.subscribe(fail)
+    target.subscribe(heard.append)
+    with pytest.raises(KeyError) as caught:
+        load(target, save(source))
+    assert save(target) == save(source)
+    assert heard == [DisplayResized(0, 20, 10), DisplayResized(1, 20, 10), LocksChanged(4)]
+    assert caught.value.args == (str(heard[0]),)
+    assert len(caught.value.__notes__) == len(heard)
+
+
 def test_a_guest_with_more_displays_keeps_the_others() -> None:
     source, target = Guest(sizes=[(8, 8)]), Guest(sizes=SIZES)
     target.displays[1].fill((0, 0, 9, 9), "red")
     other = target.displays[1].screenshot()
-    give(target, take(source))
+    load(target, save(source))
     assert (target.displays[0].width, target.displays[0].height) == (8, 8)
     assert target.displays[1].screenshot() == other
     with pytest.raises(InvalidValue, match="displays: has 2 elements, not 1 to 1"):
-        give(source, take(target))
+        load(source, save(target))
 
 
 def test_a_key_that_was_begun_is_finished() -> None:
     source, target = Guest(), Guest()
     heard: list[GuestEvent] = []
     source.type_scancodes(b"\x2a\xe1\x1d")
-    give(target, take(source))
+    load(target, save(source))
     target.subscribe(heard.append)
     target.type_scancodes(b"\x45\x1e")
     assert [(event.scancode, event.character) for event in heard if isinstance(event, KeyEvent)] == [
@@ -242,11 +263,11 @@ def test_a_clipboard_that_was_asked_for_still_comes() -> None:
     hear(source, messages.AnnounceCapabilities.of(SPICE_GTK))
     hear(source, messages.ClipboardGrab((TEXT,), selection=1))
     assert source.clipboard.request_text(1)
-    give(target, take(source))
+    load(target, save(source))
     said: list[AgentMessage] = []
     heard: list[GuestEvent] = []
     target.subscribe(heard.append)
-    target.agent.resume(said.append)
+    target.agent.release(said.append)
     assert target.clipboard.request_text(1)  # the client was asked already
     assert said == []
     assert target.agent.layout == source.agent.layout
@@ -263,7 +284,7 @@ def test_where_the_agent_speaks_to_does_not_move() -> None:
     said: list[AgentMessage] = []
     guest.agent.start(said.append)
     hear(guest, messages.AnnounceCapabilities.of(SPICE_GTK))
-    give(guest, take(other))
+    load(guest, save(other))
     assert said == []
     hear(guest, messages.AnnounceCapabilities.of(SPICE_GTK, request=True))
     assert said == [messages.AnnounceCapabilities.of(guest.agent.capabilities)]
@@ -271,13 +292,13 @@ def test_where_the_agent_speaks_to_does_not_move() -> None:
 
 def test_a_guest_without_an_agent() -> None:
     with_one, without = Guest(), Guest(agent=False)
-    state = take(without)
+    state = save(without)
     assert state["agent"] is None
-    give(without, state)
+    load(without, state)
     with pytest.raises(InvalidValue, match="agent: the guest has no agent"):
-        give(without, take(with_one))
+        load(without, save(with_one))
     with pytest.raises(InvalidValue, match="agent: the guest has an agent"):
-        give(with_one, state)
+        load(with_one, state)
 
 
 # What cannot be
@@ -364,19 +385,19 @@ def put(state: Any, path: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("path", "value", "text"), CHANGES)
 def test_a_state_that_cannot_be_changes_nothing(path: str, value: Any, text: str) -> None:
-    state = take(busy())
-    give(Guest(sizes=SIZES), state)
+    state = save(busy())
+    load(Guest(sizes=SIZES), state)
     put(state, path, value)
     guest = after([("blit", 1, 2, 3), ("keys", 1, 2, 3), ("shape", 3, 4, 5), ("copied", 1, 2, 3)])
-    before = take(guest)
+    before = save(guest)
     told: list[object] = []
     guest.subscribe(told.append)
     for display in guest.displays:
         display.subscribe(told.append)
     with pytest.raises(InvalidValue) as caught:
-        give(guest, state)
+        load(guest, state)
     assert text in str(caught.value)
-    assert take(guest) == before
+    assert save(guest) == before
     assert told == []
 
 
@@ -414,7 +435,7 @@ ANYTHING = st.sampled_from(
 @given(st.data())
 @settings(max_examples=300)
 def test_whatever_a_state_holds_it_is_taken_or_changes_nothing(data: st.DataObject) -> None:
-    state = take(busy())
+    state = save(busy())
     *way, last = data.draw(st.sampled_from(places(state)[1:]))
     holder = state
     for name in way:
@@ -427,36 +448,36 @@ def test_whatever_a_state_holds_it_is_taken_or_changes_nothing(data: st.DataObje
     else:
         holder[last] = data.draw(ANYTHING)
     guest = Guest(sizes=SIZES, name="untouched")
-    before = take(guest)
+    before = save(guest)
     try:
-        give(guest, state)
+        load(guest, state)
     except InvalidValue:
-        assert take(guest) == before
+        assert save(guest) == before
     else:
         other = Guest(sizes=SIZES)
-        give(other, take(guest))
-        assert take(other) == take(guest)
+        load(other, save(guest))
+        assert save(other) == save(guest)
 
 
 @pytest.mark.parametrize("state", [None, [], "x", b"", 5, {}, {"name": "x"}])
 def test_what_is_no_state_at_all_is_refused(state: Any) -> None:
     with pytest.raises(InvalidValue, match="state: "):
-        give(Guest(), state)
+        load(Guest(), state)
 
 
 def test_a_guest_with_something_of_everything_becomes_the_same() -> None:
-    state = take(busy())
+    state = save(busy())
     assert state["agent"]["offered"] == [1]
     guest = Guest(sizes=SIZES)
-    give(guest, state)
-    assert take(guest) == state
+    load(guest, state)
+    assert save(guest) == state
 
 
 def test_a_surface_with_alpha_is_another_one() -> None:
     source, target = Guest(), Guest()
     source.displays[0].create_surface(2, 2, has_alpha=True)
     target.displays[0].create_surface(2, 2)
-    give(target, take(source))
+    load(target, save(source))
     assert visible(target)["surfaces"] == visible(source)["surfaces"]
 
 
@@ -464,6 +485,6 @@ def test_a_guest_of_all_kinds_of_cursors() -> None:
     for kind in CursorType:
         source, target = Guest(), Guest()
         source.cursor.set_shape(shape(kind, 9, 5))
-        give(target, take(source))
+        load(target, save(source))
         assert target.cursor.shape == source.cursor.shape != ARROW
         assert target.clipboard.owner_of(0) is Owner.NOBODY

@@ -24,7 +24,7 @@ from spiceemu.errors import (
 )
 from spiceemu.events import ClientArrived, KeyDown, KeyUp, MigrationConnected, MigrationFailed
 from spiceemu.guest.machine import Guest
-from spiceemu.guest.state import give, take
+from spiceemu.guest.state import load, save
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MigrateFlags, MouseMode
 from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level, MigrationScheme, changed, level_of
@@ -708,7 +708,7 @@ def moved(wire: Wire, guest: Guest, level: Level = CURRENT) -> Wire:
     for kind, number in wire.lines:
         if kind in WITH_STATE:
             wire.say(kind, number, base.MigrateFlushMark())
-    give(guest, take(wire.session.guest))
+    load(guest, save(wire.session.guest))
     target.session.carry(wire.session.save(0.0))
     let_go(target)
     departure.hand_over()

@@ -28,6 +28,7 @@ from spiceemu.guest import state as guest_state
 from spiceemu.protocol.capabilities import MainCap
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import base, inputs, main
+from spiceemu.protocol.plain import Plain
 from spiceemu.server import SpiceServer
 from spiceemu.serving import moving
 from spiceemu.serving.moving import Moved, destination_of
@@ -698,6 +699,37 @@ async def test_a_guest_that_the_target_refuses_is_refused_before_anybody_hears_o
             await source.migrate_to(target)
         await nothing_was_said(client)
         assert not target._core.awaits_guest
+
+
+class Thermometer:
+    """A part that only one of two guests has."""
+
+    degrees = 21
+
+    def save(self) -> dict[str, Any]:
+        return {"degrees": self.degrees}
+
+    def load(self, state: Plain) -> Callable[[], None]:
+        degrees = state.field("degrees").integer(-273, 100)
+        return lambda: setattr(self, "degrees", degrees)
+
+
+async def test_a_part_that_the_target_lacks_is_named_before_anybody_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        monkeypatch.setattr(source.guest, "parts", {**source.guest.parts, "thermometer": Thermometer()})
+        with pytest.raises(InvalidValue, match=r"^thermometer: the guest has no thermometer$"):
+            await source.migrate_to(target)
+        await nothing_was_said(client)
+        assert not target._core.awaits_guest
+        there = Thermometer()
+        there.degrees = 0
+        monkeypatch.setattr(target.guest, "parts", {**target.guest.parts, "thermometer": there})
+        move = start(source.migrate_to(target))
+        await client.follow_seamlessly(target)
+        await result(move)
+        assert there.degrees == 21
 
 
 async def test_a_client_that_loses_its_channels_one_by_one_is_lost() -> None:

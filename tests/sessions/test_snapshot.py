@@ -16,8 +16,7 @@ from spiceemu.channels.pixmap_cache import ENTRY, MAX_ENTRIES
 from spiceemu.drawing.surface import MAX_HEIGHT, MAX_WIDTH
 from spiceemu.errors import InvalidValue, LocalError, MalformedSnapshot
 from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID
-from spiceemu.guest.limits import MAX_DISPLAYS, MAX_NAME
-from spiceemu.guest.state import MAX_NUMBER
+from spiceemu.guest.limits import MAX_DISPLAYS, MAX_NAME, MAX_NUMBER
 from spiceemu.protocol.agent.stream import HEADER, MAX_WAITING
 from spiceemu.sessions import snapshot
 from spiceemu.sessions.snapshot import MAX_BLOBS, MAX_BODY, MAX_DEPTH, MAX_JSON, MAX_OBJECTS, check, dump, load

@@ -25,7 +25,7 @@ import construct
 from construct import Construct
 
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, NotCompatible
-from spiceemu.protocol.agent.enums import AgentCap, AgentType
+from spiceemu.protocol.agent.enums import AgentCap
 from spiceemu.protocol.layout.fields import ArrayOf, Blob, Record, from_fields, record, to_fields, wire
 
 
@@ -57,8 +57,8 @@ class AgentSpec:
     """
 
     name: str
-    type: AgentType
-    capability: AgentCap | None
+    type: int
+    capability: int | None
 
 
 class AgentMessage(Record):
@@ -114,7 +114,7 @@ _Declared = TypeVar("_Declared", bound=AgentMessage)
 
 
 @dataclass_transform(field_specifiers=(wire,))
-def agent_message(kind: AgentType, capability: AgentCap | None = None) -> Callable[[type[_Declared]], type[_Declared]]:
+def agent_message(kind: int, capability: int | None = None) -> Callable[[type[_Declared]], type[_Declared]]:
     """Declare a message: its type, and what the receiver must be able to do."""
 
     def declare(cls: type[_Declared]) -> type[_Declared]:
