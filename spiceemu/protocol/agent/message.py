@@ -26,7 +26,8 @@ from construct import Construct
 
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, NotCompatible
 from spiceemu.protocol.agent.enums import AgentCap, AgentType
-from spiceemu.protocol.layout.fields import ArrayOf, Blob, Record, from_fields, record, to_fields, wire
+from spiceemu.protocol.layout.dictionaries import from_fields, to_fields
+from spiceemu.protocol.layout.fields import ArrayOf, Blob, Record, record, wire
 
 
 class ClipboardLayout(NamedTuple):

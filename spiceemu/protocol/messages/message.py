@@ -21,12 +21,14 @@ from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, Unkno
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.layout import fields as layout
 from spiceemu.protocol.layout.build import BUILD_ERRORS, explain
-from spiceemu.protocol.layout.compiler import Functions, functions_of
-from spiceemu.protocol.layout.parse import Malformed, TooMany, fixed_reader
+from spiceemu.protocol.layout.compiler import fixed_reader, functions_of
+from spiceemu.protocol.layout.parse import Malformed, TooMany
 from spiceemu.protocol.levels.compat import Feature
 
 if TYPE_CHECKING:
     from enum import IntEnum
+
+    from spiceemu.protocol.layout.writer import Functions
 
 SERVER = "server"
 """Sent by the server."""

@@ -12,8 +12,8 @@ from construct import FormatField, GreedyBytes
 from spiceemu.errors import UnknownMessage
 from spiceemu.protocol import enums
 from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType
-from spiceemu.protocol.layout.compiler import least_size
 from spiceemu.protocol.layout.fields import ArrayOf, Blob, Choice, EnumOf, FlagsOf, ImageBlob, Nothing, Pointer, Record
+from spiceemu.protocol.layout.writer import least_size
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.messages import catalogue
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message, lookup, messages_of

@@ -14,8 +14,9 @@ from hypothesis import given, strategies as st
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, RemoteError
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, MAX_SERVER_BODY, FrameReader
-from spiceemu.protocol.layout.compiler import scalar_of
-from spiceemu.protocol.layout.fields import build_fields, is_record, parse_fields, to_fields
+from spiceemu.protocol.layout.dictionaries import build_fields, parse_fields, to_fields
+from spiceemu.protocol.layout.fields import is_record
+from spiceemu.protocol.layout.writer import scalar_of
 from spiceemu.protocol.messages.base import MigrateData
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER
 from spiceemu.protocol.messages.migrate_data import (
