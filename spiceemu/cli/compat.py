@@ -21,7 +21,7 @@ from spiceemu.protocol.capabilities import (
 )
 from spiceemu.protocol.levels.compat import EXTRAPOLATED, FEATURES, RELEASES, CompatVersion, Feature
 from spiceemu.protocol.levels.level import LEVELS, Level, MigrationScheme, changed, each_feature, level_of
-from spiceemu.protocol.link.server import MAJOR
+from spiceemu.protocol.link.layouts import MAJOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

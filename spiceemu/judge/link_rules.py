@@ -13,7 +13,7 @@ from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, Co
 from spiceemu.protocol.levels.compat import ADVERTISED, CHANNELS, Feature
 from spiceemu.protocol.levels.gate import SEVERAL
 from spiceemu.protocol.levels.level import minor_of
-from spiceemu.protocol.link.server import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
+from spiceemu.protocol.link.layouts import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
 from spiceemu.protocol.messages.message import CLIENT, SERVER
 
 if TYPE_CHECKING:

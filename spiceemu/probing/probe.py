@@ -34,7 +34,7 @@ from spiceemu.protocol.enums import LinkErr
 from spiceemu.protocol.framing import FULL_HEADER, MINI_HEADER, FrameReader, FrameWriter
 from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link.client import CLIENT_VERSION, ClientLink, ClientLinkState, refusal_of
-from spiceemu.protocol.link.server import HEADER, LINK_REPLY, MAGIC, MAJOR
+from spiceemu.protocol.link.layouts import HEADER, LINK_REPLY, MAGIC, MAJOR
 from spiceemu.protocol.link.ticket import TICKET_SIZE, password_bytes
 from spiceemu.protocol.messages import base, catalogue, display, main
 from spiceemu.protocol.messages.message import CLIENT, SERVER

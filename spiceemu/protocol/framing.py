@@ -75,19 +75,13 @@ class FrameReader:
         :raises LimitExceeded: for a body over the limit, after the messages before it were given.
         :raises MalformedMessage: for a sub-message list that does not fit its body.
         """
-        if self._partial:
-            self._partial += data
-            if len(self._partial) < self._needed:  # so that a large body in small pieces is copied once
-                return
-            data = bytes(self._partial)
-            self._partial.clear()
-        mini, limit, list_id = self.mini, self.max_body, LIST_ID
+        if self._partial and not (data := self._joined(data)):
+            return
+        mini, limit, list_id, serial = self.mini, self.max_body, LIST_ID, self.serial
         notable = min(limit, LARGE_BODY)
         header = MINI_HEADER if mini else FULL_HEADER
         unpack, header_size = header.unpack_from, header.size
-        serial = self.serial
-        sub_list = start = 0
-        end = len(data)
+        sub_list, start, end = 0, 0, len(data)
         if mini:
             # First the run of small whole messages that a chunk from a client is, with as few questions as can be: a
             # message that ends within ``near`` is whole and no larger than is notable.
@@ -133,6 +127,15 @@ class FrameReader:
             stop = body_start
         self._needed = stop - start
         self._partial += data[start:]
+
+    def _joined(self, data: bytes) -> bytes:
+        """What is there of an incomplete message with ``data`` behind it; nothing while that is too little."""
+        self._partial += data
+        if len(self._partial) < self._needed:  # so that a large body in small pieces is copied once
+            return b""
+        whole = bytes(self._partial)
+        self._partial.clear()
+        return whole
 
 
 def _expanded(kind: int, body: bytes, sub_list: int) -> list[tuple[int, bytes]]:
