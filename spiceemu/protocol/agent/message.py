@@ -115,8 +115,13 @@ _Declared = TypeVar("_Declared", bound=AgentMessage)
 
 
 @dataclass_transform(field_specifiers=(wire,))
-def agent_message(kind: AgentType, capability: AgentCap | None = None) -> Callable[[type[_Declared]], type[_Declared]]:
-    """Declare a message: its type, and what the receiver must be able to do."""
+def agent_message(kind: AgentType, capability: AgentCap | None) -> Callable[[type[_Declared]], type[_Declared]]:
+    """Declare a message.
+
+    :param kind: its type.
+    :param capability: what the receiver must be able to do; None, which is never the default, for what all take.
+    :returns: what makes a message of a class.
+    """
 
     def declare(cls: type[_Declared]) -> type[_Declared]:
         made = record(cls)

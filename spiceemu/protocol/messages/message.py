@@ -23,12 +23,12 @@ from spiceemu.protocol.layout import fields as layout
 from spiceemu.protocol.layout.build import BUILD_ERRORS, explain
 from spiceemu.protocol.layout.compiler import fixed_reader, functions_of
 from spiceemu.protocol.layout.parse import Malformed, TooMany
-from spiceemu.protocol.levels.compat import Feature
 
 if TYPE_CHECKING:
     from enum import IntEnum
 
     from spiceemu.protocol.layout.writer import Functions
+    from spiceemu.protocol.levels.compat import Feature
 
 SERVER = "server"
 """Sent by the server."""
@@ -142,20 +142,20 @@ _by_id: dict[tuple[ChannelType, str], dict[int, type[Message]]] = {
 def message(
     channels: ChannelType | Iterable[ChannelType],
     *,
+    feature: Feature,
     server: int | None = None,
     client: int | None = None,
     capability: IntEnum | None = None,
-    feature: Feature = Feature.PROTOCOL_MAJOR2,
     beside_main: Feature | None = None,
     unless: Feature | None = None,
 ) -> Callable[[type[MessageType]], type[MessageType]]:
     """Declare a message.
 
     :param channels: where it exists.
+    :param feature: what a compat level must have for the message to exist there. No message is at 0.4 by default.
     :param server: its id when a server sends it.
     :param client: its id when a client sends it.
     :param capability: the capability that the receiving side must have announced.
-    :param feature: what a compat level must have for the message to exist there.
     :param beside_main: the same on other channels than main, if it is another.
     :param unless: a feature whose levels send it no more.
     """

@@ -11,12 +11,15 @@ from construct import FormatField, GreedyBytes
 
 from spiceemu.errors import UnknownMessage
 from spiceemu.protocol import enums
+from spiceemu.protocol.agent.enums import AgentType
+from spiceemu.protocol.agent.message import agent_message
 from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType
 from spiceemu.protocol.layout.fields import ArrayOf, Blob, Choice, EnumOf, FlagsOf, ImageBlob, Nothing, Pointer, Record
 from spiceemu.protocol.layout.writer import least_size
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.messages import catalogue
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message, lookup, messages_of
+from spiceemu.protocol.messages.message import message
 
 from .. import vectors
 from ..records import ALL_MESSAGES
@@ -138,3 +141,13 @@ def test_every_module_of_the_catalogue_is_reachable_from_it() -> None:
     modules = {cls.__module__.rpartition(".")[2] for cls in ALL_MESSAGES}
     assert all(hasattr(catalogue, module) for module in modules)
     assert all(issubclass(cls, Record) for cls in ALL_MESSAGES)
+
+
+def test_a_declaration_names_its_feature() -> None:
+    with pytest.raises(TypeError, match="feature"):
+        message(ChannelType.MAIN, server=200)  # type: ignore[call-arg]
+
+
+def test_a_declaration_of_the_agents_names_what_the_receiver_must_have() -> None:
+    with pytest.raises(TypeError, match="capability"):
+        agent_message(AgentType.REPLY)  # type: ignore[call-arg]
