@@ -11,14 +11,8 @@ from spiceemu.cli.arguments import Arguments
 from spiceemu.cli.exits import EXIT_USAGE, stop, tell
 from spiceemu.errors import InvalidValue
 from spiceemu.probing.likeness import client_words, show_words
-from spiceemu.protocol.capabilities import (
-    CHANNEL_CAPABILITIES,
-    ChannelType,
-    channel_names,
-    common_names,
-    to_words,
-    type_name,
-)
+from spiceemu.protocol.capabilities import ChannelType, common_names, to_words, type_name
+from spiceemu.protocol.levels.channels import capabilities_of, channel_names
 from spiceemu.protocol.levels.compat import EXTRAPOLATED, FEATURES, RELEASES, CompatVersion, Feature
 from spiceemu.protocol.levels.level import LEVELS, Level, MigrationScheme, changed, each_feature, level_of
 from spiceemu.protocol.link.layouts import MAJOR
@@ -116,7 +110,7 @@ def ladder(signs: tuple[str, str] = SIGNS) -> Iterator[str]:
     yield "capability words, hex"
     yield row("  every channel", lambda level: _hex(level.words(ChannelType.MAIN)[0], no))
     for channel in known_channels():
-        if channel in CHANNEL_CAPABILITIES:
+        if capabilities_of(channel) is not None:
             yield row(f"  {channel.name.lower()}", lambda level, channel=channel: _channel_hex(level, channel, no))  # type: ignore[misc]
     yield ""
     yield "features"

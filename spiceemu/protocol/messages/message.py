@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, UnknownMessage
@@ -23,6 +23,7 @@ from spiceemu.protocol.layout import fields as layout
 from spiceemu.protocol.layout.build import BUILD_ERRORS, explain
 from spiceemu.protocol.layout.compiler import fixed_reader, functions_of
 from spiceemu.protocol.layout.parse import Malformed, TooMany
+from spiceemu.protocol.levels.channels import CHANNELS
 
 if TYPE_CHECKING:
     from enum import IntEnum
@@ -36,8 +37,11 @@ CLIENT = "client"
 """Sent by the client."""
 DIRECTIONS = (SERVER, CLIENT)
 
-ALL_CHANNELS = tuple(channel for channel in ChannelType if channel is not ChannelType.TUNNEL)
-"""The channels that have messages; spice.proto declares none on ``tunnel``, not even the base ones."""
+ALL_CHANNELS = [ChannelType(channel) for channel in CHANNELS]
+"""The channels that have messages; spice.proto declares none on ``tunnel``, not even the base ones.
+
+A channel for which a message is declared becomes one of them, and has those that all channels have.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Spec:
 
     name: str
     proto_name: str
-    channels: tuple[ChannelType, ...]
+    channels: Sequence[ChannelType]
     ids: Mapping[str, int]
     capability: IntEnum | None
     feature: Feature
@@ -160,7 +164,7 @@ def message(
     :param unless: a feature whose levels send it no more.
     """
     ids = {direction: number for direction, number in ((SERVER, server), (CLIENT, client)) if number is not None}
-    places = (channels,) if isinstance(channels, ChannelType) else tuple(channels)
+    places = [channels] if isinstance(channels, ChannelType) else channels if channels is ALL_CHANNELS else [*channels]
 
     def declare(cls: type[MessageType]) -> type[MessageType]:
         home = places[0].name.lower() if len(places) == 1 else cls.__module__.rpartition(".")[2]
@@ -176,12 +180,28 @@ def message(
             unless=unless,
         )
         for channel in places:
-            for direction, number in ids.items():
-                known = _by_id[channel, direction].setdefault(number, made)
-                assert known is made, f"{made.spec.name} and {known.spec.name} share an id"
+            if channel not in ALL_CHANNELS:
+                _open_channel(channel)
+            _enter(made, channel)
         return made
 
     return declare
+
+
+def _enter(kind: type[Message], channel: ChannelType) -> None:
+    """Note a message under its ids on a channel."""
+    for direction, number in kind.spec.ids.items():
+        known = _by_id[channel, direction].setdefault(number, kind)
+        assert known is kind, f"{kind.spec.name} and {known.spec.name} share an id"
+
+
+def _open_channel(channel: ChannelType) -> None:
+    """Give a channel type that had no messages those that all channels have."""
+    ALL_CHANNELS.append(channel)
+    for direction in DIRECTIONS:
+        for kind in _by_id[ChannelType.MAIN, direction].values():
+            if kind.spec.channels is ALL_CHANNELS:
+                _enter(kind, channel)
 
 
 def reader_of(cls: type[MessageType]) -> Callable[[bytes], MessageType]:
