@@ -169,8 +169,8 @@ class Client:
 
         :param as_fault: send it even if it is forbidden, to see what the client makes of it.
         :raises WrongState: the client has not opened that channel.
-        :raises NotCompatible: the server's level does not know the message or what is in it, or the client has not
-            announced what it needs.
+        :raises NotCompatible: the server's level does not know the message or what is in it, or the client did not
+            announce what it needs.
         """
         kinds = message.spec.channels
         kind = kinds[0] if len(kinds) == 1 else ChannelType.MAIN

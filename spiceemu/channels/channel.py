@@ -172,7 +172,7 @@ class Channel:
             raise IllegalMessage(f"{self.name}: {known.spec.name} is not taken here")
         else:
             error = UnknownMessage(
-                f"{self.name}: {known.spec.name} needs {needed.name}, which level {self.level.name} has not"
+                f"{self.name}: {known.spec.name} needs {needed.name}, which level {self.level.name} does not have"
             )
         if self.strict:
             raise error
@@ -194,7 +194,7 @@ class Channel:
 
         :param before: messages that the client must handle first.
         :param as_fault: send it even if it is forbidden.
-        :raises NotCompatible: the level does not know the message or what is in it, or the client has not announced the
+        :raises NotCompatible: the level does not know the message or what is in it, or the client did not announce the
             capability that it needs.
         """
         if self.frozen:

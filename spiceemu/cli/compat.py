@@ -36,7 +36,7 @@ SHORT_SCHEMES = {
 }
 
 LACKS = Feature.WITHOUT_CELT | Feature.WITHOUT_MIGRATION
-"""Features that say what a level has not; a level without them misses nothing."""
+"""Features that say what a level does not have; a level without them misses nothing."""
 
 LABEL, GAP = 22, "   "
 SIGNS = ("●", "·")
@@ -185,7 +185,7 @@ def detail(level: Level) -> Iterator[str]:
     missing = [feature for feature in Feature if not level.has(feature) and feature not in LACKS]
     for heading, features in (
         ("features, and the release that brought each", list(each_feature(level.features))),
-        ("what it has not", missing),
+        ("what it does not have", missing),
     ):
         if features:
             yield ""

@@ -210,13 +210,13 @@ class ConnectionJudge:
             if session is None:
                 name = f"session {link.connection_id:#x}"
                 yield self._at_link(
-                    CLIENT, CHANNEL_OFFSET - 4, Kind.ORDER, name, f"{name} is accepted, which no main.Init has named"
+                    CLIENT, CHANNEL_OFFSET - 4, Kind.ORDER, name, f"{name} is accepted, which no main.Init named"
                 )
             else:
                 self._session = session
                 if session.listed is not None and key not in session.listed:
                     name = f"channel {self.channel}"
-                    text = f"{name} is accepted, which main.ChannelsList has not named"
+                    text = f"{name} is accepted, which main.ChannelsList did not name"
                     yield self._at_link(CLIENT, CHANNEL_OFFSET, Kind.ORDER, name, text)
         self._session.serials[key] = 0
 

@@ -51,6 +51,7 @@ class StreamJudge:
         """Begin another connection.
 
         :param local: whether it goes over a unix socket.
+        :returns: its judge, to which what passes there is given; :meth:`end` ends it.
         """
         self.connections += 1
         connection = ConnectionJudge(self.level, name, self._sessions, local=local, held=self._held, rules=self.rules)

@@ -110,6 +110,7 @@ class SpicevmcCap(IntEnum):
 def to_words(capabilities: Iterable[int]) -> Words:
     """Return the fewest words that hold these capability numbers.
 
+    :returns: the lowest word first; no words for no numbers.
     :raises InvalidValue: a number is negative or does not fit into ``MAX_CAPABILITY_WORDS`` words.
     """
     bits = 0

@@ -151,6 +151,7 @@ def sub_messages(body: bytes, offset: int) -> list[tuple[int, bytes]]:
     """Read a list of sub-messages: ids and bodies in the list's order.
 
     :param offset: where in the body the list stands.
+    :returns: an id and a body each.
     :raises MalformedMessage: where the list, an offset or a sub-body lies outside the body.
     :raises LimitExceeded: for more than ``MAX_SUB_MESSAGES``, or more bytes together than the body has.
     """
@@ -181,6 +182,7 @@ def sub_messages(body: bytes, offset: int) -> list[tuple[int, bytes]]:
 def build_sub_messages(parts: Sequence[Message], direction: str, base: int) -> bytes:
     """Write a list of sub-messages that will stand at offset ``base`` of a body.
 
+    :returns: the list, then each header with its body.
     :raises InvalidValue: for more than ``MAX_SUB_MESSAGES``.
     """
     if len(parts) > MAX_SUB_MESSAGES:
@@ -211,6 +213,7 @@ class FrameWriter:
         """The buffers of a message, header first; large payloads are the message's own objects.
 
         :param before: messages that the receiver must handle first, sent as sub-messages.
+        :returns: what is to be sent, in this order; what came ``before`` is in it.
         """
         pieces = message.pieces()
         size = sum(map(len, pieces))

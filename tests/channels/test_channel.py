@@ -282,7 +282,7 @@ OLD = LEVELS["0.10.1"]
 
 def test_no_ping_is_sent_where_its_answer_would_end_the_connection() -> None:
     channel = Windowed(level=OLD)
-    said = r"^display:0: base\.Ping needs CHANNEL_PINGS, which level 0\.10\.1 has not$"
+    said = r"^display:0: base\.Ping needs CHANNEL_PINGS, which level 0\.10\.1 does not have$"
     with pytest.raises(NotCompatible, match=said):
         channel.send(base.Ping(1, 2))
     with pytest.raises(NotCompatible, match=said):
@@ -292,7 +292,7 @@ def test_no_ping_is_sent_where_its_answer_would_end_the_connection() -> None:
 
 
 def test_a_pong_is_not_known_there() -> None:
-    said = "display:0: base.Pong needs CHANNEL_PINGS, which level 0.10.1 has not"
+    said = "display:0: base.Pong needs CHANNEL_PINGS, which level 0.10.1 does not have"
     with pytest.raises(UnknownMessage, match=f"^{said}$"):
         FarSide(Windowed(level=OLD)).say(base.Pong(1, 2))
     lenient = Windowed(level=OLD)

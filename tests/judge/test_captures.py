@@ -267,4 +267,4 @@ def test_a_finding_says_what_and_where() -> None:
     data = captures.stream(SEMI_SOURCE, "002", "s2c")
     assert data is not None
     assert int.from_bytes(data[monitors.offset : monitors.offset + 2], "little") == 317
-    assert monitors.explanation == "display.MonitorsConfig needs MONITORS_CONFIG, which level 0.10.1 has not"
+    assert monitors.explanation == "display.MonitorsConfig needs MONITORS_CONFIG, which level 0.10.1 does not have"

@@ -280,13 +280,19 @@ CASES = {
         OLDEST, append("conn-03-display0", SERVER, 101, bytes(12)), "display.Mode", "0.6.4, which has SURFACES"
     ),
     "PING of a display in 0.8.3": of_kind(
-        OLD, append("conn-02-display0", SERVER, 4, PING), "base.Ping", "needs CHANNEL_PINGS, which level 0.8.3 has not"
+        OLD,
+        append("conn-02-display0", SERVER, 4, PING),
+        "base.Ping",
+        "needs CHANNEL_PINGS, which level 0.8.3 does not have",
     ),
     "PING of inputs in 0.6.4": of_kind(
         OLDEST, append("conn-04-inputs0", SERVER, 4, PING), "base.Ping", "CHANNEL_PINGS"
     ),
     "PONG of a display in 0.8.3": of_kind(
-        OLD, append("conn-02-display0", CLIENT, 3, PING), "base.Pong", "needs CHANNEL_PINGS, which level 0.8.3 has not"
+        OLD,
+        append("conn-02-display0", CLIENT, 3, PING),
+        "base.Pong",
+        "needs CHANNEL_PINGS, which level 0.8.3 does not have",
     ),
     "SET_ACK of main": of_kind(
         NOW, append("001", SERVER, 3, WINDOW), "base.SetAck", "display and cursor channels only"
@@ -422,14 +428,14 @@ CASES = {
         append("conn-02-display0", SERVER, 317, MONITORS),
         Kind.MESSAGE,
         "display.MonitorsConfig",
-        "needs MONITORS_CONFIG, which level 0.8.3 has not",
+        "needs MONITORS_CONFIG, which level 0.8.3 does not have",
     ),
     "monitors for a client without": Case(
         WEB,
         append("007", SERVER, 317, MONITORS),
         Kind.MESSAGE,
         "display.MonitorsConfig",
-        "needs DisplayCap.MONITORS_CONFIG, which the receiver has not announced",
+        "needs DisplayCap.MONITORS_CONFIG, which the receiver did not announce",
     ),
     "list in 0.8.3": Case(
         OLD, append("conn-02-display0", SERVER, 8, b"\0\0"), Kind.MESSAGE, "base.List", "needs MINI_HEADER"
@@ -439,7 +445,7 @@ CASES = {
         picture("conn-02-display0", 109),
         Kind.IMAGE,
         "image type LZ4 in display.DrawCopy",
-        "needs LZ4_COMPRESSION, which level 0.8.3 has not",
+        "needs LZ4_COMPRESSION, which level 0.8.3 does not have",
     ),
     "LZ4 for a client without": Case(
         FULL,

@@ -141,7 +141,7 @@ async def test_my_client() -> None:
 @pytest.mark.parametrize(
     ("level", "said"),
     [
-        ("0.4", "display.MonitorsConfig needs MONITORS_CONFIG, which level 0.4 has not"),
+        ("0.4", "display.MonitorsConfig needs MONITORS_CONFIG, which level 0.4 does not have"),
         ("0.12", "the client knows of heads"),
     ],
 )

@@ -141,14 +141,22 @@ def surface_copy(surface_id: int, source: int) -> draw.DrawCopy:
 @pytest.mark.parametrize(
     ("level", "message", "said"),
     [
-        ("0.4", display.SurfaceCreate(1, 4, 4, 32, 0), "display.SurfaceCreate needs SURFACES, which level 0.4 has not"),
+        (
+            "0.4",
+            display.SurfaceCreate(1, 4, 4, 32, 0),
+            "display.SurfaceCreate needs SURFACES, which level 0.4 does not have",
+        ),
         ("0.4", surface_copy(0, 1), "image type SURFACE in display.DrawCopy needs SURFACES"),
         ("0.4", draw.DrawFill(DisplayBase(3, RECT), DRAW.data), "surface_id 3 in display.DrawFill needs SURFACES"),
-        ("0.6", display.MonitorsConfig(1, ()), "display.MonitorsConfig needs MONITORS_CONFIG, which level 0.6 has not"),
-        ("0.8.3", main.Uuid(bytes(16)), "main.Uuid needs NAME_AND_UUID, which level 0.8.3 has not"),
+        (
+            "0.6",
+            display.MonitorsConfig(1, ()),
+            "display.MonitorsConfig needs MONITORS_CONFIG, which level 0.6 does not have",
+        ),
+        ("0.8.3", main.Uuid(bytes(16)), "main.Uuid needs NAME_AND_UUID, which level 0.8.3 does not have"),
         ("0.8.3", display.Mode(4, 4, 32), "display.Mode is not sent at level 0.8.3, which has SURFACES"),
         ("0.6", display.Reset(), "display.Reset is not sent at level 0.6, which has SURFACES"),
-        ("0.10", base.List(b"\0\0"), "base.List needs MINI_HEADER, which level 0.10 has not"),
+        ("0.10", base.List(b"\0\0"), "base.List needs MINI_HEADER, which level 0.10 does not have"),
         ("0.15.1", display.GlDraw(0, 0, 1, 1), "travels on plain unix sockets only"),
     ],
 )
@@ -179,7 +187,7 @@ async def test_a_message_that_the_level_does_not_know_ends_the_connection() -> N
         client = await server.wait_client()
         probe.inputs.send(inputs.KeyScancode(b"\x1e"))
         violation = await client.expect(Violation)
-        assert violation.text == "inputs:0: inputs.KeyScancode needs KEY_SCANCODE, which level 0.8.3 has not"
+        assert violation.text == "inputs:0: inputs.KeyScancode needs KEY_SCANCODE, which level 0.8.3 does not have"
         await probe.inputs.wait_end()
 
 

@@ -72,6 +72,7 @@ class AgentMessage(Record):
     def parse(cls, data: bytes, layout: ClipboardLayout = PLAIN) -> Self:
         """Read a message's data, without the VDAgentMessage header.
 
+        :returns: the message; its clipboard fields as ``layout`` says.
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a count over its named limit.
         """
@@ -91,6 +92,7 @@ class AgentMessage(Record):
     def build(self, layout: ClipboardLayout = PLAIN) -> bytes:
         """The message's data.
 
+        :returns: the bytes behind the VDAgentMessage header.
         :raises InvalidValue: naming the field that does not fit.
         :raises NotCompatible: for a value that the layout has no place for.
         """

@@ -241,6 +241,7 @@ class GraphicsDeviceInfo(AgentMessage):
 def parse(kind: int, data: bytes, layout: ClipboardLayout = PLAIN) -> AgentMessage:
     """Read the data of a message of that type.
 
+    :returns: a message of the class that the type has.
     :raises UnknownMessage: for a type that does not exist. Real agents ignore these.
     :raises MalformedMessage: naming the field and its offset.
     :raises LimitExceeded: for a count over its named limit.

@@ -119,7 +119,7 @@ class _EmitWriter(Writer):
             self.line("pass")
 
     def field(self, field: Field, owner: str, inline: Collection[str]) -> None:
-        """Write a field; what is ``inline`` in the record cannot be None, so its count need not ask."""
+        """Write a field; what is ``inline`` in the record cannot be None, so its count does not need to ask."""
         counted = getattr(field.layout, "counted", None)
         value = f"{owner}.{counted or field.name}"
         if counted:

@@ -67,7 +67,7 @@ class Breach(NamedTuple):
 
     :ivar what: it, such as ``display.MonitorsConfig`` or ``image type LZ4 in display.DrawCopy``.
     :ivar feature: the feature that the level lacks.
-    :ivar capability: the capability that the receiver has not announced.
+    :ivar capability: the capability that the receiver did not announce.
     :ivar reason: where it is neither.
     """
 
@@ -79,10 +79,10 @@ class Breach(NamedTuple):
     def explain(self, level: Level) -> str:
         """The whole sentence."""
         if self.feature is not None:
-            return f"{self.what} needs {self.feature.name}, which level {level.name} has not"
+            return f"{self.what} needs {self.feature.name}, which level {level.name} does not have"
         if self.capability is not None:
             owner = type(self.capability).__name__
-            return f"{self.what} needs {owner}.{self.capability.name}, which the receiver has not announced"
+            return f"{self.what} needs {owner}.{self.capability.name}, which the receiver did not announce"
         return f"{self.what} {self.reason}"
 
 

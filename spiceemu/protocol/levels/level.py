@@ -117,6 +117,7 @@ class Level:
         to a client that offers it: so no stream to a client of that time shows a difference.
 
         :param client_words: the channel words of the link message.
+        :returns: the tuple of common words, then that of channel words.
         """
         found = self._words.get(channel_type)
         if found is None:
@@ -142,6 +143,7 @@ def completed(mask: int) -> Feature:
     """A mask with what its bits imply: MULTIMONITOR is its two parts, and both parts are MULTIMONITOR.
 
     :param mask: features, or their bits as a plain number.
+    :returns: the features, with those that were added.
     :raises InvalidValue: it has an unknown bit, or lacks PROTOCOL_MAJOR2.
     """
     mask = int(mask)
@@ -184,6 +186,7 @@ def level_of(wanted: str | int | Level) -> Level:
 def changed(level: Level, changes: str) -> Level:
     """A level with features added and taken away: ``+SURFACES,-MULTIMONITOR``.
 
+    :returns: another level, named after the nearest one and what differs; the channel types stay.
     :raises InvalidValue: a change does not begin with + or -, or names no feature; one is both added and taken away; or
         PROTOCOL_MAJOR2 is taken away.
     """

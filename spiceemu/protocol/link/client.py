@@ -64,6 +64,7 @@ def refusal_of(code: int, where: str) -> LinkError:
     """Return the error for a code that a server sent; one that has no class of its own is a plain ``LinkError``.
 
     :param where: which part of the link carried it, for the error's text.
+    :returns: an error to raise.
     """
     refusal = _REFUSALS.get(code, LinkError)
     return refusal(f"link: the server refused with {refusal.__name__}, code {code} in its {where}")

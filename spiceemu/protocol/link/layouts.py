@@ -71,6 +71,7 @@ def read_capabilities(
     :param where: name of the body, for errors.
     :param body: all of it, from the first byte after the header.
     :param fixed: size of its fixed part; the lists may not lie before its end. Without a word ``offset`` is not read.
+    :returns: the common words, then the channel words.
     :raises InvalidData: a count is over ``MAX_CAPABILITY_WORDS`` or the lists do not lie inside the body.
     """
     if common > MAX_CAPABILITY_WORDS or channel > MAX_CAPABILITY_WORDS:

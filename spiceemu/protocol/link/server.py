@@ -185,6 +185,7 @@ class LinkPolicy(Protocol):
     def capabilities(self, request: LinkRequest) -> tuple[Words, Words]:
         """Return the common words and the channel words to send in the reply.
 
+        :returns: the common words, then the channel words.
         :raises ChannelNotAvailable: as in :meth:`admit`.
         """
 

@@ -89,6 +89,7 @@ class Message(layout.Record):
     def parse(cls, body: bytes) -> Self:
         """Read a message's body, without any header.
 
+        :returns: the message, with what stands behind its layout as ``trailing``.
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a count over its named limit.
         """
@@ -106,6 +107,7 @@ class Message(layout.Record):
     def pieces(self) -> list[bytes]:
         """The body as a list of buffers; payloads are the very objects the message holds, not copies.
 
+        :returns: bytes objects that make the body one after the other.
         :raises InvalidValue: naming the field that does not fit.
         """
         try:
@@ -162,6 +164,7 @@ def message(
     :param capability: the capability that the receiving side must have announced.
     :param beside_main: the same on other channels than main, if it is another.
     :param unless: a feature whose levels send it no more.
+    :returns: a decorator, which makes a class of ``wire`` fields the message.
     """
     ids = {direction: number for direction, number in ((SERVER, server), (CLIENT, client)) if number is not None}
     places = [channels] if isinstance(channels, ChannelType) else channels if channels is ALL_CHANNELS else [*channels]
@@ -220,6 +223,7 @@ def messages_of(channel: ChannelType, direction: str) -> dict[int, type[Message]
 def lookup(channel: ChannelType, direction: str, number: int) -> type[Message]:
     """The class of a message.
 
+    :returns: the class that was declared with this id.
     :raises UnknownMessage: where the protocol has none of this id.
     """
     found = _by_id[channel, direction].get(number)

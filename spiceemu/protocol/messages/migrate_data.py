@@ -197,6 +197,7 @@ class ChannelData(Record):
     def parse(cls, body: bytes) -> Self:
         """Read the ``data`` of a MIGRATE_DATA.
 
+        :returns: the state.
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a size or count over its named limit.
         """
@@ -216,6 +217,7 @@ class ChannelData(Record):
     def build(self) -> bytes:
         """The state as a MIGRATE_DATA carries it.
 
+        :returns: at most ``MAX_MIGRATE_DATA`` bytes.
         :raises InvalidValue: naming the field that does not fit.
         """
         try:

@@ -251,13 +251,13 @@ def test_what_a_level_and_a_capability_decide(row: Row) -> None:
     lacking = without(row.feature)
     found = breaches(lacking, row.message, everything, row.direction, local=row.local)
     assert found == [Breach(row.what, row.feature)]
-    assert found[0].explain(lacking) == f"{row.what} needs {row.feature.name}, which level {lacking.name} has not"
+    assert found[0].explain(lacking) == f"{row.what} needs {row.feature.name}, which level {lacking.name} does not have"
 
     for capability in row.capabilities:
         found = breaches(CURRENT, row.message, everything - {capability}, row.direction, local=row.local)
         assert Breach(row.what, capability=capability) in found
         assert all(breach.what == row.what and breach.feature is None for breach in found)
-        assert f"{type(capability).__name__}.{capability.name}, which the receiver has not announced" in found[
+        assert f"{type(capability).__name__}.{capability.name}, which the receiver did not announce" in found[
             0
         ].explain(CURRENT)
 
