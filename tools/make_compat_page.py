@@ -5,7 +5,7 @@
 
     PYTHONPATH=$PWD .venvs/3.11.2/bin/python tools/make_compat_page.py
 
-The page is what a reader of the code would look up in ``spiceemu/protocol/compat.py``, ``gate.py`` and the catalogue. A
+The page is what a reader of the code would look up in ``spiceemu/protocol/levels/`` and the catalogue of messages. A
 test holds the committed page to what this gives. The same tables always give the same page.
 """
 

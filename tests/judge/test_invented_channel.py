@@ -15,7 +15,7 @@ from spiceemu.judge.finding import Finding, Kind
 from spiceemu.judge.rules import ChannelRules, Handler
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.framing import FrameWriter
+from spiceemu.protocol.framing import FULL_HEADER, FrameWriter
 from spiceemu.protocol.layout.fields import record, wire
 from spiceemu.protocol.levels.channels import CHANNELS, ChannelFacts
 from spiceemu.protocol.levels.compat import Feature
@@ -174,6 +174,8 @@ def test_without_its_row_the_link_is_the_fault_and_not_each_message(open_message
         f"channel tunnel:0 is accepted, which level {level.name} does not have",
     )
     assert judge.server_data(sent(FrameWriter(mini=False, direction=SERVER), open_message(0))) == []
+    assert judge.server_data(FULL_HEADER.pack(2, 120, 0, 0)) == []  # a message that nobody knows
+    assert judge.messages == 2
 
 
 def test_a_channel_without_rules_is_not_judged(open_message: Any) -> None:
