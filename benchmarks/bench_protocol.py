@@ -18,7 +18,7 @@ from benchmarks.report import Row
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import ImageType
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
-from spiceemu.protocol.layout.fields import build_fields, to_fields
+from spiceemu.protocol.layout.dictionaries import build_fields, to_fields
 from spiceemu.protocol.messages import display, draw, inputs
 from spiceemu.protocol.messages.catalogue import CLIENT, messages_of
 from spiceemu.protocol.messages.message import reader_of

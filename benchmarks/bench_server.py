@@ -21,7 +21,7 @@ from benchmarks.report import Row
 from spiceemu import SpiceServer
 from spiceemu.protocol.capabilities import ChannelType, CommonCap
 from spiceemu.protocol.framing import MINI_HEADER
-from spiceemu.protocol.link.server import U32
+from spiceemu.protocol.link.layouts import U32
 from spiceemu.protocol.link.ticket import encrypt_ticket, process_key
 from spiceemu.protocol.messages import draw
 from spiceemu.protocol.messages.message import SERVER

@@ -15,7 +15,7 @@ from statistics import median
 from benchmarks.report import Row
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.link.client import CLIENT_COMMON_CAPABILITIES, build_link_message
-from spiceemu.protocol.link.server import HEADER, MAGIC
+from spiceemu.protocol.link.layouts import HEADER, MAGIC
 
 RUNS = 21
 HOST = "127.0.0.1"

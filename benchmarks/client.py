@@ -21,7 +21,7 @@ from time import perf_counter
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.framing import MINI_HEADER
 from spiceemu.protocol.link.client import CLIENT_COMMON_CAPABILITIES, build_link_message
-from spiceemu.protocol.link.server import HEADER
+from spiceemu.protocol.link.layouts import HEADER
 from spiceemu.protocol.messages import base, display
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 

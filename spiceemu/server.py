@@ -85,7 +85,7 @@ class SpiceServer:
         plain_channels: Iterable[str] = (),
         agent: bool = True,
         sound: bool = True,
-        compat: str | int | None = None,
+        compat: str | int | Level | None = None,
         features: str = "",
         strict: bool = True,
         limits: Limits | None = None,
@@ -139,7 +139,7 @@ class SpiceServer:
         :raises InvalidValue: the mask has an unknown bit, or lacks PROTOCOL_MAJOR2.
         :raises WrongState: a client is connected.
         """
-        self._core.set_level(Level(mask))
+        self._core.set_level(Level(mask, channels=self.level.facts))
 
     # The guest
 

@@ -9,7 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from spiceemu.protocol.levels.compat import CHANNELS, FEATURES
+from spiceemu.protocol.levels.channels import CHANNELS
+from spiceemu.protocol.levels.compat import FEATURES
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, messages_of
 
 

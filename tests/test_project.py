@@ -38,6 +38,63 @@ def project(checkout: Path) -> dict[str, Any]:
     return tomllib.loads((checkout / "pyproject.toml").read_text())
 
 
+# Docstrings
+
+SAYS_WHAT_IS_RETURNED = (
+    *("protocol", "judge", "probing", "desktop", "cli"),
+    *("errors.py", "events.py", "recordings/recording.py"),
+)
+"""The rooms and files whose docstrings say what is returned wherever they have a field at all."""
+
+LAZY = ("property", "contextmanager")
+"""What a function's first line says enough of: values that are read, and contexts."""
+
+
+def without_returns(source: str) -> list[str]:
+    """The public functions with ``:param:`` or ``:raises:`` that return something and do not say what."""
+    return [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("_")
+        and re.search(r"^:(param|raises) ", text := ast.get_docstring(node) or "", re.MULTILINE)
+        and ":returns:" not in text
+        and not returns_nothing_to_tell(node)
+    ]
+
+
+def returns_nothing_to_tell(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(node)):
+        return True
+    if any(word in ast.unparse(each) for each in node.decorator_list for word in LAZY):
+        return True
+    return node.returns is None or ast.unparse(node.returns) in ("None", "NoReturn")
+
+
+@pytest.mark.parametrize("place", SAYS_WHAT_IS_RETURNED)
+def test_docstrings_say_what_is_returned(place: str) -> None:
+    path = INSTALLED / place
+    files = [path] if path.suffix else sorted(path.rglob("*.py"))
+    assert files
+    assert {str(file): names for file in files if (names := without_returns(file.read_text(encoding="utf-8")))} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('def f(a) -> int:\n    """F.\n\n    :param a: it.\n    """', ["f"]),
+        ('class C:\n    async def f(a) -> int:\n        """F.\n\n        :raises E: so.\n        """', ["f"]),
+        ('def f(a) -> int:\n    """F.\n\n    :param a: it.\n    :returns: it.\n    """', []),
+        ('def f(a) -> None:\n    """F.\n\n    :param a: it.\n    """', []),
+        ('def f(a) -> int:\n    """F."""', []),
+        ('@property\ndef f(a) -> int:\n    """F.\n\n    :raises E: so.\n    """', []),
+        ('def f(a) -> Iterator[int]:\n    """F.\n\n    :param a: it.\n    """\n    yield 1', []),
+    ],
+)
+def test_a_docstring_that_does_not_say_it_is_found(source: str, found: list[str]) -> None:
+    assert without_returns(source) == found
+
+
 # The wheel
 
 

@@ -97,7 +97,7 @@ def offer_peers(*, required: bool = False) -> None:
     :raises SetUpError: they are required and not to be had.
     """
     if not is_debian():
-        say("the real clients come from Debian's packages, which this system has not; their tests are skipped")
+        say("the real clients come from Debian's packages, which this system does not have; their tests are skipped")
         return
     packages = missing(listed())
     if not packages:

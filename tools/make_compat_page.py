@@ -5,7 +5,7 @@
 
     PYTHONPATH=$PWD .venvs/3.11.2/bin/python tools/make_compat_page.py
 
-The page is what a reader of the code would look up in ``spiceemu/protocol/compat.py``, ``gate.py`` and the catalogue. A
+The page is what a reader of the code would look up in ``spiceemu/protocol/levels/`` and the catalogue of messages. A
 test holds the committed page to what this gives. The same tables always give the same page.
 """
 
@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING
 
 from spiceemu.probing.likeness import client_words, show_words
 from spiceemu.protocol.capabilities import (
-    CHANNEL_CAPABILITIES,
     ChannelType,
     CommonCap,
     DisplayCap,
     PlaybackCap,
     has_capability,
+    type_name,
 )
 from spiceemu.protocol.enums import AudioDataMode, ImageType, VideoCodecType
-from spiceemu.protocol.levels.compat import CHANNELS, EXTRAPOLATED, FEATURES, RELEASES, Feature
-from spiceemu.protocol.levels.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES, WITH_WINDOW
+from spiceemu.protocol.levels.channels import CHANNELS, capabilities_of, channels_with_window
+from spiceemu.protocol.levels.compat import EXTRAPOLATED, FEATURES, RELEASES, Feature
+from spiceemu.protocol.levels.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES
 from spiceemu.protocol.levels.level import CELT, LEVELS, Level, MigrationScheme
 from spiceemu.protocol.messages.base import SetAck
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, messages_of
@@ -136,7 +137,7 @@ def _marks(feature: Feature) -> list[str]:
 def _levels() -> Iterator[str]:
     levels = (*VERSIONS, *RELEASED)
 
-    def words(level: Level, channel: ChannelType) -> str:
+    def words(level: Level, channel: int) -> str:
         if not level.has_channel(channel):
             return ""
         found = level.words(channel, client_words(channel))[1]
@@ -148,13 +149,13 @@ def _levels() -> Iterator[str]:
         ("headers", ["mini" if level.has(Feature.MINI_HEADER) else "full" for level in levels]),
         ("migration", [SCHEMES[level.migration] for level in levels]),
     ]
-    rows += [(f"{channel.name.lower()} channel", _marks(feature)) for channel, feature in CHANNELS.items()]
+    rows += [(f"{type_name(channel)} channel", _marks(facts.feature)) for channel, facts in CHANNELS.items()]
     rows.append(("words of all channels", [show_words(level.words(ChannelType.MAIN)[0]) for level in levels]))
     rows[-1] = (rows[-1][0], [NO if cell == "none" else cell for cell in rows[-1][1]])
     rows += [
-        (f"words of {channel.name.lower()}", [words(level, channel) for level in levels])
+        (f"words of {type_name(channel)}", [words(level, channel) for level in levels])
         for channel in CHANNELS
-        if channel in CHANNEL_CAPABILITIES
+        if capabilities_of(channel) is not None
     ]
     return _across(rows)
 
@@ -176,7 +177,7 @@ def _features() -> Iterator[str]:
 
 def _capabilities() -> Iterator[str]:
     places: list[tuple[ChannelType | None, type[IntEnum]]] = [(None, CommonCap)]
-    places += [(ChannelType(channel), kind) for channel, kind in CHANNEL_CAPABILITIES.items()]
+    places += [(ChannelType(channel), facts.capabilities) for channel, facts in CHANNELS.items() if facts.capabilities]
     rows = []
     for channel, kind in places:
         for capability in kind:
@@ -248,7 +249,7 @@ def _messages() -> Iterator[str]:
     )
     everywhere = {kind for kind in everywhere if kind.spec.channels == ALL_CHANNELS}
     yield from _messages_of("Every channel", ChannelType.MAIN, everywhere, None)
-    for channel in CHANNELS:
+    for channel in map(ChannelType, CHANNELS):
         kinds = {
             kind for direction in (SERVER, CLIENT) for kind in messages_of(channel, direction).values()
         } - everywhere
@@ -291,7 +292,7 @@ def _places(kind: type[Message]) -> list[tuple[str, Feature]]:
     if spec.beside_main is not spec.feature:
         return [(" (main)", spec.feature), (" (others)", spec.beside_main)]
     if kind is SetAck:
-        return [(f" ({', '.join(channel.name.lower() for channel in WITH_WINDOW)})", spec.feature)]
+        return [(f" ({', '.join(type_name(channel) for channel in channels_with_window(CHANNELS))})", spec.feature)]
     return [("", spec.feature)]
 
 

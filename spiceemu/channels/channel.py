@@ -208,7 +208,7 @@ class Channel:
 
         :param before: messages that the client must handle first.
         :param as_fault: send it even if it is forbidden.
-        :raises NotCompatible: the level does not know the message or what is in it, or the client has not announced the
+        :raises NotCompatible: the level does not know the message or what is in it, or the client did not announce the
             capability that it needs.
         """
         if not self.passage.frozen:

@@ -1,7 +1,8 @@
 """What the client keeps of the pictures it was sent, so that a picture drawn again travels as its id alone.
 
 The client's cache does not forget by itself: the server decides, and says so with INVAL_LIST. Asking for a picture that
-the client has not makes spice-gtk wait for ever, so only what this channel sent, and has not withdrawn, is asked for.
+the client does not have makes spice-gtk wait for ever, so only what this channel sent, and has not withdrawn, is asked
+for.
 """
 
 from __future__ import annotations

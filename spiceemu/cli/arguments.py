@@ -1,4 +1,4 @@
-"""Reading a command line with argparse, for the commands that need not start quickly."""
+"""Reading a command line with argparse, for the commands that do not need to start quickly."""
 
 from __future__ import annotations
 

@@ -11,17 +11,11 @@ from spiceemu.cli.arguments import Arguments
 from spiceemu.cli.exits import EXIT_USAGE, stop, tell
 from spiceemu.errors import InvalidValue
 from spiceemu.probing.likeness import client_words, show_words
-from spiceemu.protocol.capabilities import (
-    CHANNEL_CAPABILITIES,
-    ChannelType,
-    channel_names,
-    common_names,
-    to_words,
-    type_name,
-)
+from spiceemu.protocol.capabilities import ChannelType, common_names, to_words, type_name
+from spiceemu.protocol.levels.channels import capabilities_of, channel_names
 from spiceemu.protocol.levels.compat import EXTRAPOLATED, FEATURES, RELEASES, CompatVersion, Feature
 from spiceemu.protocol.levels.level import LEVELS, Level, MigrationScheme, changed, each_feature, level_of
-from spiceemu.protocol.link.server import MAJOR
+from spiceemu.protocol.link.layouts import MAJOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +36,7 @@ SHORT_SCHEMES = {
 }
 
 LACKS = Feature.WITHOUT_CELT | Feature.WITHOUT_MIGRATION
-"""Features that say what a level has not; a level without them misses nothing."""
+"""Features that say what a level does not have; a level without them misses nothing."""
 
 LABEL, GAP = 22, "   "
 SIGNS = ("●", "·")
@@ -116,7 +110,7 @@ def ladder(signs: tuple[str, str] = SIGNS) -> Iterator[str]:
     yield "capability words, hex"
     yield row("  every channel", lambda level: _hex(level.words(ChannelType.MAIN)[0], no))
     for channel in known_channels():
-        if channel in CHANNEL_CAPABILITIES:
+        if capabilities_of(channel) is not None:
             yield row(f"  {channel.name.lower()}", lambda level, channel=channel: _channel_hex(level, channel, no))  # type: ignore[misc]
     yield ""
     yield "features"
@@ -191,7 +185,7 @@ def detail(level: Level) -> Iterator[str]:
     missing = [feature for feature in Feature if not level.has(feature) and feature not in LACKS]
     for heading, features in (
         ("features, and the release that brought each", list(each_feature(level.features))),
-        ("what it has not", missing),
+        ("what it does not have", missing),
     ):
         if features:
             yield ""

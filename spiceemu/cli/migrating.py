@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def where_to(server: SpiceServer, options: Options) -> Destination:
     """Where a server that listens sends its clients.
 
+    :returns: the other server as clients are told of it.
     :raises SystemExit: it cannot send them there; the line that says so is written.
     """
     assert options.migrate_to is not None

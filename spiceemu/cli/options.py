@@ -215,6 +215,7 @@ def describe() -> Iterator[str]:
 def read_options(arguments: Sequence[str]) -> Options:
     """Read the command line of ``serve``.
 
+    :returns: a value for each option, the default where it is not given.
     :raises InvalidValue: an option is unknown, lacks its value, has a wrong one, or does not go with another.
     """
     options = Options()

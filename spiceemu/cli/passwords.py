@@ -23,6 +23,7 @@ def password_variable() -> bytes:
 def read_password(path: str) -> str:
     """The first line of a file, without the byte order mark that some editors begin it with.
 
+    :returns: the password, without the end of its line.
     :raises SystemExit: it cannot be read, or its first line is no password.
     """
     try:

@@ -12,7 +12,8 @@ from spiceemu.cli.passwords import PASSWORD_VARIABLE, password_variable, read_pa
 from spiceemu.errors import AddressUnavailable, InvalidValue, RemoteError
 from spiceemu.probing.likeness import Answer, ChannelAnswer, ProbeReport, differences, in_order, show_words
 from spiceemu.probing.probe import ANSWER_TIMEOUT, probe
-from spiceemu.protocol.capabilities import channel_names, common_names
+from spiceemu.protocol.capabilities import common_names
+from spiceemu.protocol.levels.channels import channel_names
 from spiceemu.recordings.relay import is_unix, parse_target
 from spiceemu.serving.listeners import MAX_PORT
 

@@ -168,6 +168,7 @@ def _notices(options: Options, tls: Certified | None) -> Iterator[str]:
 def connection_file(server: SpiceServer, title: str, password: bytes, tls: Certified | None) -> str:
     """What a connection file for remote-viewer holds (remote-viewer(1), "CONNECTION FILE").
 
+    :returns: the whole file as text.
     :raises InvalidValue: the password is not text in UTF-8, as all of the file must be.
     """
     try:

@@ -65,7 +65,7 @@ class Startup:
         finally:
             if hide_ssl:
                 del sys.modules["ssl"]
-            gc.freeze()  # what is loaded stays: the collector need not look through it, least of all before a link
+            gc.freeze()  # what is loaded stays: the collector does not look through it, least of all before a link
             self._finish()
 
     def _finish(self) -> None:

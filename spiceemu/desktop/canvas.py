@@ -1,8 +1,8 @@
 """What the demo desktop draws with: a display's screen, and one picture that floats above all else on it.
 
-Who draws below the floating picture need not know of it: it is taken off the screen before something under it changes,
-and put back by :meth:`Canvas.settle`. What it hides is kept in a surface that is not on screen, so nothing is drawn
-anew when it moves.
+Who draws below the floating picture does not need to know of it: it is taken off the screen before something under it
+changes, and put back by :meth:`Canvas.settle`. What it hides is kept in a surface that is not on screen, so nothing is
+drawn anew when it moves.
 """
 
 from __future__ import annotations

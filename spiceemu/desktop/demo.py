@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from spiceemu.desktop.desktop import ChannelInfo, ClientInfo, Desktop
-from spiceemu.protocol.capabilities import channel_names, to_words
+from spiceemu.protocol.capabilities import to_words
 from spiceemu.protocol.enums import MouseMode
+from spiceemu.protocol.levels.channels import channel_names
 
 if TYPE_CHECKING:
     from spiceemu.client import Client, ClientChannel

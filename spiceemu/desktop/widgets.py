@@ -222,6 +222,7 @@ def wrap(text: str, columns: int) -> list[tuple[int, int]]:
     The newline between two lines is in neither; where a line is broken at a space, the space stays at its end.
 
     :param columns: at least 1.
+    :returns: offsets in characters, the end is behind the last one; at least one line.
     """
     spans = []
     start = 0

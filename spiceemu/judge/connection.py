@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from spiceemu.errors import LimitExceeded, RemoteError, UnknownMessage
 from spiceemu.judge.channel_rules import RULES
 from spiceemu.judge.finding import Finding, Kind
 from spiceemu.judge.frames import Frame, FrameCutter
-from spiceemu.judge.link_rules import CHANNEL_OFFSET, channel_name, exists, mechanism_faults, offer_faults
+from spiceemu.judge.link_rules import CHANNEL_OFFSET, channel_name, mechanism_faults, offer_faults
 from spiceemu.judge.memory import MAX_HELD, Held
 from spiceemu.judge.rules import ChannelRules, Owed, Scene
 from spiceemu.judge.session import ChannelKey, Sessions, SessionState
@@ -21,7 +21,7 @@ from spiceemu.protocol.levels.gate import Breach, Gate
 from spiceemu.protocol.link.observer import LinkObserver
 from spiceemu.protocol.messages import base, display, main
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, lookup
-from spiceemu.protocol.messages.migrate_data import DATA_OF
+from spiceemu.protocol.messages.migrate_data import layout_of_state
 
 if TYPE_CHECKING:
     from spiceemu.protocol.levels.level import Level
@@ -46,6 +46,7 @@ class ConnectionJudge:
     :param sessions: the sessions of the recording; without, the connection is judged alone.
     :param local: whether it went over a unix socket.
     :param held: the count of what all connections hold; without, it counts its own alone.
+    :param rules: the rules of each channel type; a channel of another type is not judged.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class ConnectionJudge:
         *,
         local: bool = False,
         held: Held | None = None,
+        rules: Mapping[ChannelType, type[ChannelRules]] = RULES,
     ) -> None:
         self.level = level
         self.name = name
@@ -64,6 +66,7 @@ class ConnectionJudge:
         """Messages judged, both directions."""
         self._sessions = sessions or Sessions()
         self._local = local
+        self._rules_of = rules
         self._held = held or Held()
         self._holds = 0  # bytes, as counted there
         self._early: dict[str, bytearray] | None = {CLIENT: bytearray(), SERVER: bytearray()}
@@ -175,7 +178,7 @@ class ConnectionJudge:
         link, level = self.link, self.level
         assert link.channel_type is not None
         assert link.channel_id is not None
-        if link.channel_type not in RULES or link.client_start is None:
+        if link.channel_type not in self._rules_of or link.client_start is None:
             self._stop()
             return
         self._channel = channel = ChannelType(link.channel_type)
@@ -185,14 +188,14 @@ class ConnectionJudge:
             direction: FrameCutter(mini=link.mini_header, max_body=limit, offset=start)
             for direction, (start, limit) in starts.items()
         }
-        if exists(level, channel, link.channel_id):  # otherwise that is the fault, and not each message
+        if level.has_channel(channel, link.channel_id):  # otherwise that is the fault, and not each message
             receivers = {SERVER: client & level.heeded(channel), CLIENT: server}
             self._gates = {
                 direction: Gate(level, channel, direction, known, mini=link.mini_header, local=self._local)
                 for direction, known in receivers.items()
             }
         scene = Scene(level, self._session, channel, link.channel_id, link.connection_id or 0, client, server)
-        self._rules = RULES[channel](scene)
+        self._rules = self._rules_of[channel](scene)
 
     def _join_session(self) -> Iterator[Finding]:
         link = self.link
@@ -207,13 +210,13 @@ class ConnectionJudge:
             if session is None:
                 name = f"session {link.connection_id:#x}"
                 yield self._at_link(
-                    CLIENT, CHANNEL_OFFSET - 4, Kind.ORDER, name, f"{name} is accepted, which no main.Init has named"
+                    CLIENT, CHANNEL_OFFSET - 4, Kind.ORDER, name, f"{name} is accepted, which no main.Init named"
                 )
             else:
                 self._session = session
                 if session.listed is not None and key not in session.listed:
                     name = f"channel {self.channel}"
-                    text = f"{name} is accepted, which main.ChannelsList has not named"
+                    text = f"{name} is accepted, which main.ChannelsList did not name"
                     yield self._at_link(CLIENT, CHANNEL_OFFSET, Kind.ORDER, name, text)
         self._session.serials[key] = 0
 
@@ -294,7 +297,7 @@ class ConnectionJudge:
 
     def _judge_message(self, direction: str, frame: Frame, number: int, body: bytes) -> Iterator[Finding]:
         assert self._channel is not None
-        if not self._gates and self._channel is ChannelType.TUNNEL:
+        if not self._gates and self._channel not in self.level.facts:  # nobody knows its messages
             return
         try:
             message = lookup(self._channel, direction, number).parse(body)
@@ -326,7 +329,8 @@ class ConnectionJudge:
     def _state(self, direction: str, frame: Frame, message: base.MigrateData) -> Iterator[Finding]:
         """The state in a MIGRATE_DATA, where the level sends one: those of 0.4 and 0.6 were others."""
         assert self._channel is not None
-        kind = DATA_OF.get(self._channel)
+        facts = self.level.facts.get(self._channel)
+        kind = None if facts is None else layout_of_state(facts.state)
         if kind is None or not self.level.has(Feature.SEAMLESS_MIGRATE):
             return
         try:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.judge.finding import Kind
-from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, CommonCap, from_words, has_capability
-from spiceemu.protocol.levels.compat import ADVERTISED, CHANNELS, Feature
-from spiceemu.protocol.levels.gate import SEVERAL
+from spiceemu.protocol.capabilities import CommonCap, from_words, has_capability, is_channel_type, type_name
+from spiceemu.protocol.levels.channels import capabilities_of
+from spiceemu.protocol.levels.compat import ADVERTISED, Feature
 from spiceemu.protocol.levels.level import minor_of
-from spiceemu.protocol.link.server import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
+from spiceemu.protocol.link.layouts import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
 from spiceemu.protocol.messages.message import CLIENT, SERVER
 
 if TYPE_CHECKING:
@@ -45,14 +45,7 @@ class LinkFault(NamedTuple):
 
 def channel_name(channel_type: int, channel_id: int) -> str:
     """``display:0``; a type that is none of the protocol's is its number."""
-    known = channel_type in ChannelType.__members__.values()
-    return f"{ChannelType(channel_type).name.lower() if known else channel_type}:{channel_id}"
-
-
-def exists(level: Level, channel_type: int, channel_id: int) -> bool:
-    """Whether a level can have a channel."""
-    several = level.has(Feature.MULTI_DISPLAY_CHANNELS) or channel_type not in SEVERAL
-    return level.has_channel(channel_type) and (several or channel_id == 0)
+    return f"{type_name(channel_type) if is_channel_type(channel_type) else channel_type}:{channel_id}"
 
 
 def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
@@ -79,17 +72,16 @@ def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
         name = f"common capability {_capability(CommonCap, number)}"
         yield _capability_fault(level, name, 0, number)
     assert link.channel_id is not None
-    if not exists(level, link.channel_type, link.channel_id):
-        feature = CHANNELS.get(ChannelType(link.channel_type)) if link.channel_type in CHANNELS else None
+    if not level.has_channel(link.channel_type, link.channel_id):
+        facts = level.facts.get(link.channel_type)
         name = f"channel {channel_name(link.channel_type, link.channel_id)}"
-        explanation = f"{name} is accepted, which level {level.name} has not"
-        if feature is not None and not level.has(feature):
-            explanation = f"{name} needs {feature.name}, which level {level.name} has not"
-        elif feature is not None:
-            explanation = f"{name} needs {Feature.MULTI_DISPLAY_CHANNELS.name}, which level {level.name} has not"
+        explanation = f"{name} is accepted, which level {level.name} does not have"
+        if facts is not None:
+            needed = facts.several if level.has(facts.feature) else facts.feature
+            explanation = f"{name} needs {needed.name}, which level {level.name} does not have"
         yield LinkFault(CLIENT, CHANNEL_OFFSET, Kind.LINK, name, explanation)
         return  # that it says what it can do is no second fault
-    names = CHANNEL_CAPABILITIES.get(link.channel_type)
+    names = capabilities_of(link.channel_type, level.facts)
     owner = names.__name__ if names is not None else channel_name(link.channel_type, link.channel_id)
     for number in sorted(from_words(link.server_channel) - level.advertised(link.channel_type)):
         name = f"capability {owner}.{_capability(names, number)}"

@@ -19,7 +19,7 @@ from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.gate import Breach
 from spiceemu.protocol.messages import base
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
-from spiceemu.protocol.messages.migrate_data import DATA_OF, WITH_STATE
+from spiceemu.protocol.messages.migrate_data import WITH_STATE
 
 if TYPE_CHECKING:
     from spiceemu.judge.session import SessionState
@@ -156,7 +156,8 @@ class ChannelRules:
         if not self.level.has(Feature.SEAMLESS_MIGRATE):
             return  # that it comes at all is the fault
         name, flags = message.spec.name, message.flags
-        right = WITH_STATE if self.scene.channel_type in DATA_OF else 0
+        facts = self.level.facts.get(self.scene.channel_type)
+        right = WITH_STATE if facts is not None and facts.state else 0
         self._migrating |= right
         if flags != right:
             yield Breach(name, reason=f"has flags {flags:#x}, on this channel they are {right:#x}")

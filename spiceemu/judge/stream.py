@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spiceemu.judge.channel_rules import RULES
 from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.memory import Held
 from spiceemu.judge.session import Sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spiceemu.judge.finding import Finding
+    from spiceemu.judge.rules import ChannelRules
+    from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.levels.level import Level
 
 
@@ -24,10 +29,12 @@ class StreamJudge:
         for finding in judge.finish(): ...
 
     :param level: whose rules they are.
+    :param rules: the rules of each channel type; a channel of another type is not judged.
     """
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, rules: Mapping[ChannelType, type[ChannelRules]] = RULES) -> None:
         self.level = level
+        self.rules = rules
         self.connections = 0
         """Connections so far."""
         self._sessions = Sessions()
@@ -44,9 +51,10 @@ class StreamJudge:
         """Begin another connection.
 
         :param local: whether it goes over a unix socket.
+        :returns: its judge, to which what passes there is given; :meth:`end` ends it.
         """
         self.connections += 1
-        connection = ConnectionJudge(self.level, name, self._sessions, local=local, held=self._held)
+        connection = ConnectionJudge(self.level, name, self._sessions, local=local, held=self._held, rules=self.rules)
         self._open[connection] = None
         return connection
 

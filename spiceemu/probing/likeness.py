@@ -11,17 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from spiceemu.protocol.capabilities import (
-    CHANNEL_CAPABILITIES,
-    ChannelType,
-    CommonCap,
-    Words,
-    channel_names,
-    common_names,
-    to_words,
-    type_name,
-)
+from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, common_names, to_words, type_name
 from spiceemu.protocol.enums import LinkErr
+from spiceemu.protocol.levels.channels import capabilities_of, channel_names
 from spiceemu.protocol.levels.compat import RELEASES, Feature
 from spiceemu.protocol.levels.level import LEVELS, Level
 
@@ -174,7 +166,7 @@ def in_order() -> Iterator[tuple[str, Level]]:
 
 def client_words(channel_type: int) -> Words:
     """The channel words of a client that can do all there is."""
-    return to_words(CHANNEL_CAPABILITIES.get(channel_type, ()))
+    return to_words(capabilities_of(channel_type) or ())
 
 
 def show_words(words: Words) -> str:

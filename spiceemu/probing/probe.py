@@ -34,7 +34,7 @@ from spiceemu.protocol.enums import LinkErr
 from spiceemu.protocol.framing import FULL_HEADER, MINI_HEADER, FrameReader, FrameWriter
 from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link.client import CLIENT_VERSION, ClientLink, ClientLinkState, refusal_of
-from spiceemu.protocol.link.server import HEADER, LINK_REPLY, MAGIC, MAJOR
+from spiceemu.protocol.link.layouts import HEADER, LINK_REPLY, MAGIC, MAJOR
 from spiceemu.protocol.link.ticket import TICKET_SIZE, password_bytes
 from spiceemu.protocol.messages import base, catalogue, display, main
 from spiceemu.protocol.messages.message import CLIENT, SERVER
@@ -91,13 +91,14 @@ async def probe(
     It replaces the client that is connected, as real servers drop the old one for the new.
 
     Channels that are not listed are only asked for where a display that is not there is refused without a word. Some
-    releases that refuse otherwise end with an assertion when they are asked for a type that they have not.
+    releases that refuse otherwise end with an assertion when they are asked for a type that they do not have.
 
     :param port: where it listens, over TLS if ``tls`` is given.
     :param unix_path: its unix socket, instead of host and port.
     :param tls: the context to connect with, such as ``ssl.create_default_context(cafile=...)``.
     :param password: what the ticket holds; empty for none.
     :param timeout: seconds that the server has for each answer. All of a probe takes at most some thirty times as long.
+    :returns: what was measured: link, channels and their words, and the levels that it is like.
     :raises InvalidValue: neither a port nor a unix socket is given, or both are, or one with TLS; or the host can have
         no such name, or the password fits no ticket.
     :raises AddressUnavailable: nobody answers there, or TLS fails.

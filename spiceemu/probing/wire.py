@@ -50,6 +50,7 @@ class Wire(asyncio.Protocol):
     async def read(self) -> bytes:
         """What has come, as soon as there is something; nothing at the connection's end.
 
+        :returns: some bytes; none at the end.
         :raises LimitExceeded: for more than ``MAX_RECEIVED`` bytes in all.
         """
         while not self._data and not self.ended:

@@ -17,7 +17,7 @@ from spiceemu.errors import InvalidValue
 from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 Words = tuple[int, ...]
 
@@ -107,22 +107,10 @@ class SpicevmcCap(IntEnum):
     DATA_COMPRESS_LZ4 = 0
 
 
-CHANNEL_CAPABILITIES: Mapping[int, type[IntEnum]] = {
-    ChannelType.MAIN: MainCap,
-    ChannelType.DISPLAY: DisplayCap,
-    ChannelType.INPUTS: InputsCap,
-    ChannelType.PLAYBACK: PlaybackCap,
-    ChannelType.RECORD: RecordCap,
-    ChannelType.USBREDIR: SpicevmcCap,
-    ChannelType.PORT: SpicevmcCap,
-    ChannelType.WEBDAV: SpicevmcCap,
-}
-"""The numbers each channel type defines; cursor, tunnel and smartcard define none."""
-
-
 def to_words(capabilities: Iterable[int]) -> Words:
     """Return the fewest words that hold these capability numbers.
 
+    :returns: the lowest word first; no words for no numbers.
     :raises InvalidValue: a number is negative or does not fit into ``MAX_CAPABILITY_WORDS`` words.
     """
     bits = 0
@@ -142,7 +130,7 @@ def from_words(words: Words) -> frozenset[int]:
 
 
 def has_capability(words: Words, number: int) -> bool:
-    """Tell whether a list of words has this capability; a list too short for it has not."""
+    """Tell whether a list of words has this capability; a list too short for it does not."""
     index, bit = divmod(number, WORD_BITS)
     return index < len(words) and bool(words[index] >> bit & 1)
 
@@ -159,14 +147,10 @@ def type_name(channel_type: int) -> str:
 
 def common_names(words: Words) -> list[str]:
     """Name the common capabilities in a list of words, lowest number first."""
-    return _names(CommonCap, words)
+    return names_in(CommonCap, words)
 
 
-def channel_names(channel_type: int, words: Words) -> list[str]:
-    """Name the capabilities of one channel type, lowest number first; an unknown one is ``bit N``."""
-    return _names(CHANNEL_CAPABILITIES.get(channel_type), words)
-
-
-def _names(known: type[IntEnum] | None, words: Words) -> list[str]:
+def names_in(known: type[IntEnum] | None, words: Words) -> list[str]:
+    """Name the capabilities in a list of words, lowest number first; one without a name is ``bit N``."""
     texts = {} if known is None else {member.value: member.name for member in known}
     return [texts.get(number, f"bit {number}") for number in sorted(from_words(words))]

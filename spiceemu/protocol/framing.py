@@ -75,19 +75,13 @@ class FrameReader:
         :raises LimitExceeded: for a body over the limit, after the messages before it were given.
         :raises MalformedMessage: for a sub-message list that does not fit its body.
         """
-        if self._partial:
-            self._partial += data
-            if len(self._partial) < self._needed:  # so that a large body in small pieces is copied once
-                return
-            data = bytes(self._partial)
-            self._partial.clear()
-        mini, limit, list_id = self.mini, self.max_body, LIST_ID
+        if self._partial and not (data := self._joined(data)):
+            return
+        mini, limit, list_id, serial = self.mini, self.max_body, LIST_ID, self.serial
         notable = min(limit, LARGE_BODY)
         header = MINI_HEADER if mini else FULL_HEADER
         unpack, header_size = header.unpack_from, header.size
-        serial = self.serial
-        sub_list = start = 0
-        end = len(data)
+        sub_list, start, end = 0, 0, len(data)
         if mini:
             # First the run of small whole messages that a chunk from a client is, with as few questions as can be: a
             # message that ends within ``near`` is whole and no larger than is notable.
@@ -134,6 +128,15 @@ class FrameReader:
         self._needed = stop - start
         self._partial += data[start:]
 
+    def _joined(self, data: bytes) -> bytes:
+        """What is there of an incomplete message with ``data`` behind it; nothing while that is too little."""
+        self._partial += data
+        if len(self._partial) < self._needed:  # so that a large body in small pieces is copied once
+            return b""
+        whole = bytes(self._partial)
+        self._partial.clear()
+        return whole
+
 
 def _expanded(kind: int, body: bytes, sub_list: int) -> list[tuple[int, bytes]]:
     """The messages that one with a list stands for: those of the list, then itself without the list behind it."""
@@ -148,6 +151,7 @@ def sub_messages(body: bytes, offset: int) -> list[tuple[int, bytes]]:
     """Read a list of sub-messages: ids and bodies in the list's order.
 
     :param offset: where in the body the list stands.
+    :returns: an id and a body each.
     :raises MalformedMessage: where the list, an offset or a sub-body lies outside the body.
     :raises LimitExceeded: for more than ``MAX_SUB_MESSAGES``, or more bytes together than the body has.
     """
@@ -178,6 +182,7 @@ def sub_messages(body: bytes, offset: int) -> list[tuple[int, bytes]]:
 def build_sub_messages(parts: Sequence[Message], direction: str, base: int) -> bytes:
     """Write a list of sub-messages that will stand at offset ``base`` of a body.
 
+    :returns: the list, then each header with its body.
     :raises InvalidValue: for more than ``MAX_SUB_MESSAGES``.
     """
     if len(parts) > MAX_SUB_MESSAGES:
@@ -208,6 +213,7 @@ class FrameWriter:
         """The buffers of a message, header first; large payloads are the message's own objects.
 
         :param before: messages that the receiver must handle first, sent as sub-messages.
+        :returns: what is to be sent, in this order; what came ``before`` is in it.
         """
         pieces = message.pieces()
         size = sum(map(len, pieces))

@@ -401,6 +401,7 @@ class Recording:
 def read_recording(source: str | os.PathLike[str] | BinaryIO) -> Recording:
     """Read a recording, by its path or from an open file, into memory.
 
+    :returns: its connections, with all that passed on them and when.
     :raises MalformedRecording: it is none, is damaged, or holds more than ``MAX_TOTAL``.
     :raises OSError: the file cannot be read.
     """

@@ -31,7 +31,7 @@ LEAST_CONNECTIONS = 16
 """Connections of one client with all channels that there are, about; a server with fewer would be none."""
 
 NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""What binding says of an address that this machine has not."""
+"""What binding says of an address that this machine does not have."""
 
 AF_UNIX = getattr(socket, "AF_UNIX", None)
 """The family of unix sockets, where there are any."""
@@ -116,8 +116,8 @@ def path_of(sockets: Sequence[socket.socket]) -> str | None:
 def listen_tcp(host: str, port: int) -> list[socket.socket]:
     """Listen on every address of a host, all with one port; 0 is any free one.
 
-    Of several addresses those that this machine has not are left out: a name may have an IPv6 address where there is
-    no IPv6.
+    Of several addresses those that this machine does not have are left out: a name may have an IPv6 address where
+    there is no IPv6.
 
     :raises AddressUnavailable: naming the address and why.
     """

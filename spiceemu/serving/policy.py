@@ -15,7 +15,7 @@ from spiceemu.errors import (
 from spiceemu.protocol.capabilities import ChannelType, is_channel_type, type_name
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import CURRENT
-from spiceemu.protocol.link.server import MAJOR
+from spiceemu.protocol.link.layouts import MAJOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

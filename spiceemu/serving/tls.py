@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spiceemu.errors import InvalidValue, MissingExtra
 
@@ -121,73 +121,88 @@ def _read(path: str | os.PathLike[str], kind: str) -> bytes:
 
 def _make_pems(hosts: tuple[str, ...]) -> tuple[bytes, bytes, bytes]:
     """Return CA certificate, server certificate and server key as PEM."""
-    import datetime
-    import ipaddress
-
     try:
         from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+        from cryptography.x509.oid import ExtendedKeyUsageOID
     except ImportError as error:
         raise MissingExtra("a throw-away certificate", "cryptography", "tls") from error
 
-    def name(text: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-    def alternative_name(host: str) -> x509.GeneralName:
-        try:
-            return x509.IPAddress(ipaddress.ip_address(host))
-        except ValueError:
-            return x509.DNSName(host)
-
     try:
-        subject = name(hosts[0])
-        alternative_names = x509.SubjectAlternativeName([alternative_name(host) for host in hosts])
+        subject = _name(hosts[0])
+        alternative_names = x509.SubjectAlternativeName([_alternative_name(host) for host in hosts])
     except ValueError as error:
         raise InvalidValue(f"throw-away certificate: no certificate can name these hosts: {error}") from error
 
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = name(f"spiceemu throw-away CA {x509.random_serial_number():x}"[:64])
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)  # for clients whose clock is behind
-
-    def sign(
-        subject: x509.Name, public_key: ec.EllipticCurvePublicKey, is_ca: bool, *extensions: x509.ExtensionType
-    ) -> bytes:
-        usage = x509.KeyUsage(
-            digital_signature=not is_ca,
-            key_cert_sign=is_ca,
-            crl_sign=is_ca,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(ca_name)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(start)
-            .not_valid_after(start + datetime.timedelta(days=1 + THROWAWAY_DAYS))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=False)
-        return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
+    ca_name = _name(f"spiceemu throw-away CA {x509.random_serial_number():x}"[:64])
     server_use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     key_pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return (
-        sign(ca_name, ca_key.public_key(), True),
-        sign(subject, key.public_key(), False, alternative_names, server_use),
+        _signed(ca_name, ca_key, ca_name, ca_key.public_key()),
+        _signed(ca_name, ca_key, subject, key.public_key(), alternative_names, server_use),
         key_pem,
     )
+
+
+# Names and keys are cryptography's, which comes with an extra and is imported where it is used.
+
+
+def _name(text: str) -> Any:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _alternative_name(host: str) -> Any:
+    import ipaddress
+
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _signed(ca_name: Any, ca_key: Any, subject: Any, public_key: Any, *extensions: Any) -> bytes:
+    """Return a certificate as PEM: the CA's own for its own name, else one that it issues."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    is_ca = subject == ca_name
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)  # for clients whose clock is behind
+    usage = x509.KeyUsage(
+        digital_signature=not is_ca,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(ca_name)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=1 + THROWAWAY_DAYS))
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    certificate = builder.sign(ca_key, hashes.SHA256())
+    return certificate.public_bytes(serialization.Encoding.PEM)

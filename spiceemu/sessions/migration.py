@@ -21,7 +21,7 @@ A :class:`Departure` is a client's way out of the source. It moves only like thi
 
     ASKED      answered: CONNECTED, UNCONNECTED           the client tries to link the target
     CONNECTED  leave(): LEAVING                           it is linked to both
-    UNCONNECTED  leave(): LEAVING, by SWITCH_HOST         it could not, or need not
+    UNCONNECTED  leave(): LEAVING, by SWITCH_HOST         it could not, or did not need to
     LEAVING    the client has gone: all is over           it was told that the guest has moved
     CANCELLED                                             it stays
 

@@ -72,7 +72,7 @@ def test_one_level(run: Run, name: str) -> None:
     text, level = run(name), LEVELS[name]
     assert text.splitlines()[0] == f"{name}, a {'release' if name in RELEASES else 'version'}"
     flat = " ".join(text.split())
-    present, _, absent = flat.partition(" what it has not ")
+    present, _, absent = flat.partition(" what it does not have ")
     for feature, (since, meaning) in FEATURES.items():
         row = f"{feature.name} {since.removesuffix(' (proposal)')} {meaning}"
         assert (row in present) is level.has(feature)

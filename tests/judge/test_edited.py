@@ -435,7 +435,7 @@ CASES = {
         append("007", SERVER, 317, MONITORS),
         Kind.MESSAGE,
         "display.MonitorsConfig",
-        "needs DisplayCap.MONITORS_CONFIG, which the receiver has not announced",
+        "needs DisplayCap.MONITORS_CONFIG, which the receiver did not announce",
     ),
     "list in 0.8.3": Case(
         OLD, append("conn-02-display0", SERVER, 8, b"\0\0"), Kind.MESSAGE, "base.List", "needs MINI_HEADER"

@@ -127,7 +127,7 @@ class Dissection:
 
     @property
     def unexpected(self) -> list[str]:
-        """The findings that it has not of a real server."""
+        """The findings that it does not have of a real server."""
         return sorted(without(list(self.findings), FINDINGS_OF_A_REAL_SERVER))
 
 

@@ -179,7 +179,7 @@ def draw_offscreen(display: Display, seed: int) -> None:
 
 
 def draw_stamps(display: Display, seed: int) -> None:
-    """A few small pictures again and again, which a client need not be sent twice."""
+    """A few small pictures again and again, which a client does not need to be sent twice."""
     stamps = [(16 + number, 24, noise(seed % 2 * 100 + number, 16 + number, 24)) for number in range(5)]
     for number in range(60):
         width, height, pixels = stamps[number * 7 % 5]

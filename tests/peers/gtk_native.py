@@ -184,13 +184,13 @@ def _receiver(name: str, names: tuple[str, ...], read: Reader, result: bool, han
 def primary_pixels(channel: Any) -> tuple[Primary, bytes]:
     """Return the primary surface's description and its pixels, BGRX, top-down, tightly packed.
 
-    Raises LookupError when the channel has no primary and ValueError when its format has not four bytes a pixel.
+    Raises LookupError when the channel has no primary and ValueError when its format does not have four bytes a pixel.
     """
     primary = Primary()
     if not spice.spice_display_channel_get_primary(pointer_of(channel), 0, byref(primary)):
         raise LookupError("the display channel has no primary surface")
     if primary.format not in FORMATS_OF_FOUR_BYTES:
-        raise ValueError(f"surface format {primary.format} has not four bytes a pixel")
+        raise ValueError(f"surface format {primary.format} does not have four bytes a pixel")
     row = primary.width * 4
     if primary.stride == row:
         return primary, ctypes.string_at(primary.data, row * primary.height)

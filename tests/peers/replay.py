@@ -1,4 +1,4 @@
-"""A server that says again what a real one said: it shows the harness what QEMU's small guest has not."""
+"""A server that says again what a real one said: it shows the harness what QEMU's small guest does not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The harness held against recorded words of a real server: what QEMU's small guest has not, an agent and cursors."""
+"""The harness held against recorded words of a real server: what QEMU's small guest lacks, an agent and cursors."""
 
 from __future__ import annotations
 

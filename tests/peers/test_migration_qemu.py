@@ -33,7 +33,7 @@ SIZE = (640, 480)
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Qemu]:
-    """A real server of this module's own: clients come to it in ways that other tests need not know of."""
+    """A real server of this module's own: clients come to it in ways that other tests do not need to know of."""
     with running_qemu() as server:
         yield server
 

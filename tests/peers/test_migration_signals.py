@@ -2,7 +2,7 @@
 
 The orders here are those of spice-gtk 0.42 between two QEMUs with libspice-server 0.15.1, whose screens were 720x400
 and 640x480. What came of the second machine's own reset is left out: it destroyed and created its screen thrice more.
-So are the channels that we have not got (usbredir, port), and drawings on part of the screen.
+So are the channels that we do not have (usbredir, port), and drawings on part of the screen.
 """
 
 from __future__ import annotations

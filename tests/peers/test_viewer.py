@@ -41,7 +41,7 @@ async def demo(server: SpiceServer) -> AsyncIterator[None]:
 
 
 async def in_step(viewer: RemoteViewer, server: SpiceServer) -> tuple[int, int]:
-    """Wait until a window shows what the first display has just then; it need not hold still."""
+    """Wait until a window shows what the first display has just then; it may go on changing."""
 
     async def look() -> tuple[int, int] | None:
         for window in await viewer.windows():

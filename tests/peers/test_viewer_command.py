@@ -58,7 +58,7 @@ def colours(picture: Picture) -> int:
 
 
 async def shows_the_same(viewer: RemoteViewer, client: GtkClient) -> Picture:
-    """Wait until the viewer's window shows what the scripted client has; the desktop need not hold still."""
+    """Wait until the viewer's window shows what the scripted client has; the desktop may go on changing."""
 
     async def look() -> Picture | None:
         windows = await viewer.windows()

@@ -30,7 +30,8 @@ from spiceemu.protocol.capabilities import ChannelType, DisplayCap, Words, to_wo
 from spiceemu.protocol.framing import FrameWriter
 from spiceemu.protocol.levels.compat import FEATURES_MASK_V08, RELEASES, Feature
 from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level, changed
-from spiceemu.protocol.link.server import HEADER, LINK_REPLY, MAGIC, Linked, LinkRequest
+from spiceemu.protocol.link.layouts import HEADER, LINK_REPLY, MAGIC
+from spiceemu.protocol.link.server import Linked, LinkRequest
 from spiceemu.protocol.messages import display, main
 from spiceemu.protocol.messages.message import CLIENT, SERVER
 from spiceemu.protocol.messages.types import ChannelId

@@ -10,7 +10,6 @@ from construct import Bytes, GreedyBytes
 from hypothesis import strategies as st
 
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.layout.compiler import scalar_of
 from spiceemu.protocol.layout.fields import (
     ArrayOf,
     Blob,
@@ -22,6 +21,7 @@ from spiceemu.protocol.layout.fields import (
     Record,
     discriminator,
 )
+from spiceemu.protocol.layout.writer import scalar_of
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message, messages_of
 
 ALL_MESSAGES: list[type[Message]] = sorted(

@@ -6,15 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from spiceemu.errors import InvalidValue
-from spiceemu.protocol.capabilities import (
-    ChannelType,
-    Words,
-    channel_names,
-    common_names,
-    from_words,
-    has_capability,
-    to_words,
-)
+from spiceemu.protocol.capabilities import ChannelType, Words, common_names, from_words, has_capability, to_words
+from spiceemu.protocol.levels.channels import channel_names
 from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS
 
 

@@ -28,7 +28,7 @@ INVENTED = 99
 def greeting() -> Iterator[type[Any]]:
     """An agent message that nobody knows, declared here and forgotten afterwards."""
 
-    @agent_message(INVENTED)
+    @agent_message(INVENTED, None)
     class Greeting(AgentMessage):
         """Good day."""
 

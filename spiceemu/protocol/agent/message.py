@@ -26,7 +26,8 @@ from construct import Construct
 
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, NotCompatible
 from spiceemu.protocol.agent.enums import AgentCap
-from spiceemu.protocol.layout.fields import ArrayOf, Blob, Record, from_fields, record, to_fields, wire
+from spiceemu.protocol.layout.dictionaries import from_fields, to_fields
+from spiceemu.protocol.layout.fields import ArrayOf, Blob, Record, record, wire
 
 
 class ClipboardLayout(NamedTuple):
@@ -71,6 +72,7 @@ class AgentMessage(Record):
     def parse(cls, data: bytes, layout: ClipboardLayout = PLAIN) -> Self:
         """Read a message's data, without the VDAgentMessage header.
 
+        :returns: the message; its clipboard fields as ``layout`` says.
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a count over its named limit.
         """
@@ -90,6 +92,7 @@ class AgentMessage(Record):
     def build(self, layout: ClipboardLayout = PLAIN) -> bytes:
         """The message's data.
 
+        :returns: the bytes behind the VDAgentMessage header.
         :raises InvalidValue: naming the field that does not fit.
         :raises NotCompatible: for a value that the layout has no place for.
         """
@@ -114,8 +117,13 @@ _Declared = TypeVar("_Declared", bound=AgentMessage)
 
 
 @dataclass_transform(field_specifiers=(wire,))
-def agent_message(kind: int, capability: int | None = None) -> Callable[[type[_Declared]], type[_Declared]]:
-    """Declare a message: its type, and what the receiver must be able to do."""
+def agent_message(kind: int, capability: int | None) -> Callable[[type[_Declared]], type[_Declared]]:
+    """Declare a message.
+
+    :param kind: its type.
+    :param capability: what the receiver must be able to do; None, which is never the default, for what all take.
+    :returns: what makes a message of a class.
+    """
 
     def declare(cls: type[_Declared]) -> type[_Declared]:
         made = record(cls)

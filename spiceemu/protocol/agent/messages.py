@@ -122,7 +122,7 @@ class DisplayConfig(AgentMessage):
     depth: int = wire(Int32ul)
 
 
-@agent_message(AgentType.ANNOUNCE_CAPABILITIES)
+@agent_message(AgentType.ANNOUNCE_CAPABILITIES, None)
 class AnnounceCapabilities(AgentMessage):
     """What the sender can do; ``request`` 1 asks for the same in return."""
 
@@ -168,7 +168,7 @@ class ClipboardRelease(AgentMessage):
     selection: int = wire(_SELECTION, default=ClipboardSelection.CLIPBOARD, kw_only=True)
 
 
-@agent_message(AgentType.FILE_XFER_START)
+@agent_message(AgentType.FILE_XFER_START, None)
 class FileXferStart(AgentMessage):
     """The client has a file to give; ``data`` is a GLib key file with its name and size."""
 
@@ -176,7 +176,7 @@ class FileXferStart(AgentMessage):
     data: bytes = wire(GreedyBytes)
 
 
-@agent_message(AgentType.FILE_XFER_STATUS)
+@agent_message(AgentType.FILE_XFER_STATUS, None)
 class FileXferStatus(AgentMessage):
     """How a transfer stands; ``data`` are details, which need FILE_XFER_DETAILED_ERRORS.
 
@@ -188,7 +188,7 @@ class FileXferStatus(AgentMessage):
     data: bytes = wire(GreedyBytes, default=b"")
 
 
-@agent_message(AgentType.FILE_XFER_DATA)
+@agent_message(AgentType.FILE_XFER_DATA, None)
 class FileXferData(AgentMessage):
     """A part of a file."""
 
@@ -197,7 +197,7 @@ class FileXferData(AgentMessage):
     data: bytes = wire(Blob("size"))
 
 
-@agent_message(AgentType.CLIENT_DISCONNECTED)
+@agent_message(AgentType.CLIENT_DISCONNECTED, None)
 class ClientDisconnected(AgentMessage):
     """The client has gone. A real server tells the agent."""
 
@@ -241,6 +241,7 @@ class GraphicsDeviceInfo(AgentMessage):
 def parse(kind: int, data: bytes, layout: ClipboardLayout = PLAIN) -> AgentMessage:
     """Read the data of a message of that type.
 
+    :returns: a message of the class that the type has.
     :raises UnknownMessage: for a type that does not exist. Real agents ignore these.
     :raises MalformedMessage: naming the field and its offset.
     :raises LimitExceeded: for a count over its named limit.

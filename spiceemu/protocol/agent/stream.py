@@ -138,6 +138,7 @@ class AgentReader:
 def pieces_of(message: AgentMessage, layout: ClipboardLayout = PLAIN) -> list[bytes]:
     """Cut a message into the pieces it travels in.
 
+    :returns: bytes, in the order in which they are sent.
     :raises InvalidValue: naming the field that does not fit.
     :raises NotCompatible: for a value that the layout has no place for.
     """

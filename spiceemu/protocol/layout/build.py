@@ -13,7 +13,6 @@ from typing import Any
 
 from construct import Bytes, GreedyBytes
 
-from spiceemu.protocol.layout.compiler import Writer, flat_format, functions_of, has_pointers, scalar_of
 from spiceemu.protocol.layout.fields import (
     ArrayOf,
     Blob,
@@ -27,6 +26,7 @@ from spiceemu.protocol.layout.fields import (
     discriminator,
     is_record,
 )
+from spiceemu.protocol.layout.writer import FunctionsOf, Writer, flat_format, has_pointers, scalar_of
 
 BUILD_ERRORS = (struct.error, AttributeError, TypeError, ValueError, LookupError)
 """What generated code raises for a value that does not fit its field."""
@@ -34,24 +34,24 @@ BUILD_ERRORS = (struct.error, AttributeError, TypeError, ValueError, LookupError
 EMPTY_TARGET = "empty, which is written as null, but a target is required"
 
 
-def size_source(record: type[Record], names: dict[str, Any]) -> list[str]:
+def size_source(record: type[Record], names: dict[str, Any], functions_of: FunctionsOf) -> list[str]:
     """The lines of ``size(x)``: bytes of the record itself."""
-    return ["def size(x):", f"    return {_size(record, 'x', 'x', Writer(names))}"]
+    return ["def size(x):", f"    return {_size(record, 'x', 'x', Writer(names, functions_of))}"]
 
 
-def emit_source(record: type[Record], names: dict[str, Any]) -> list[str]:
+def emit_source(record: type[Record], names: dict[str, Any], functions_of: FunctionsOf) -> list[str]:
     """The lines of ``emit(x, out, queue, free)``."""
     names.update(emit_bytes=_emit_bytes, payload=_payload, wrong_size=_wrong_size, wrong_count=_wrong_count)
-    writer = _EmitWriter(names)
+    writer = _EmitWriter(names, functions_of)
     writer.record(record, "x")
     writer.flush()
     return ["def emit(x, out, queue, free):", *writer.lines, "    return free"]
 
 
-def pieces_source(record: type[Record], names: dict[str, Any]) -> list[str]:
+def pieces_source(record: type[Record], names: dict[str, Any], functions_of: FunctionsOf) -> list[str]:
     """The lines of ``pieces(x)``."""
-    root = _size(record, "x", "x", Writer(names)) if has_pointers(record) else "0"
-    writer = _EmitWriter(names)
+    root = _size(record, "x", "x", Writer(names, functions_of)) if has_pointers(record) else "0"
+    writer = _EmitWriter(names, functions_of)
     writer.record(record, "x")
     writer.flush()
     return [
@@ -95,13 +95,13 @@ def _size(layout: Any, value: str, owner: str, writer: Writer) -> str:
         code = flat_format(layout.element)
         if code:
             return f"len({value}) * {struct.calcsize(code)}"
-        return f"sum(map({writer.bind('size', functions_of(layout.element).size)}, {value}))"
+        return f"sum(map({writer.bind('size', writer.functions_of(layout.element).size)}, {value}))"
     return f"len({value})"
 
 
 class _EmitWriter(Writer):
-    def __init__(self, names: dict[str, Any]) -> None:
-        super().__init__(names)
+    def __init__(self, names: dict[str, Any], functions_of: FunctionsOf) -> None:
+        super().__init__(names, functions_of)
         self.run: list[tuple[str, str]] = []  # struct code, expression
 
     def flush(self) -> None:
@@ -119,7 +119,7 @@ class _EmitWriter(Writer):
             self.line("pass")
 
     def field(self, field: Field, owner: str, inline: Collection[str]) -> None:
-        """Write a field; what is ``inline`` in the record cannot be None, so its count need not ask."""
+        """Write a field; what is ``inline`` in the record cannot be None, so its count does not need to ask."""
         counted = getattr(field.layout, "counted", None)
         value = f"{owner}.{counted or field.name}"
         if counted:
@@ -179,7 +179,7 @@ class _EmitWriter(Writer):
         if flat_format(layout.element):
             self.line(f"out.append({self.bind('pack_array', _array_packer(layout.element))}({value}))")
         else:
-            emit = self.bind("emit", functions_of(layout.element).emit)
+            emit = self.bind("emit", self.functions_of(layout.element).emit)
             self.line(f"for e in {value}:")
             self.line(f"    free = {emit}(e, out, queue, free)")
 
@@ -187,7 +187,7 @@ class _EmitWriter(Writer):
         inner: Any = layout.target
         target, place, size = self.variable("t"), self.variable("p"), self.variable("n")
         if is_record(inner):
-            emit = self.bind("emit", functions_of(inner).emit)
+            emit = self.bind("emit", self.functions_of(inner).emit)
             length = _size(inner, target, target, self)
         elif isinstance(inner, Blob):
             emit, length = "emit_bytes", f"len({target})"

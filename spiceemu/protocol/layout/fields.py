@@ -15,17 +15,14 @@ The rules of the wire, from spice.proto and the code that upstream generates fro
 aligned. A pointer is a u32 offset from the body's first byte, 0 meaning null; what is pointed to follows the root
 breadth first. A target of no bytes is written as null. Readers accept any order, gaps and shared targets.
 
-construct reads and writes *fields*: plain dictionaries shaped as spice.proto is, where a switch is a level of its own
-(``{"rects": {...}}`` or ``None``). Records are the typed form of the same; :func:`to_fields` and
-:func:`from_fields` translate.
+construct reads and writes plain dictionaries; :mod:`spiceemu.protocol.layout.dictionaries` translates.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum, IntFlag
 from itertools import islice
 from operator import eq
@@ -255,6 +252,13 @@ def _at(context: Any, path: str) -> Any:
     return context
 
 
+def discriminator(holder: Any, path: str) -> int:
+    """The value of the field that a choice depends on."""
+    for name in path.split("."):
+        holder = getattr(holder, name)
+    return int(holder)
+
+
 def _length(value: Any) -> int:
     """Elements of an array's fields; inside a choice they are the value of its one case."""
     if isinstance(value, dict):
@@ -357,96 +361,3 @@ def record(cls: type[RecordType]) -> type[RecordType]:
 def layout_of(target: Construct | type[Record]) -> Construct:
     """The construct layout of a record class or of a construct itself."""
     return target.layout if is_record(target) else target
-
-
-def parse_fields(layout: Construct, body: bytes) -> dict[str, Any]:
-    """Read a body by construct alone, the slow reference: nested dictionaries shaped as in spice.proto."""
-    fields: dict[str, Any] = _plain(layout.parse(body))
-    return fields
-
-
-def build_fields(layout: Construct, fields: Mapping[str, Any]) -> bytes:
-    """Write a body by construct alone, the slow reference, placing pointed-to data breadth first."""
-    stream = io.BytesIO()
-    pending: deque[tuple[int, Construct, Any, Any, str]] = deque()
-    layout.build_stream(fields, stream, pending=pending)
-    while pending:
-        place, target, value, context, path = pending.popleft()
-        start = stream.tell()
-        target._build(value, stream, context, path)
-        end = stream.tell()
-        if end > start:
-            stream.seek(place)
-            stream.write(Int32ul.build(start))
-            stream.seek(end)
-    return stream.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items() if name != "_io"}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def to_fields(value: Record) -> dict[str, Any]:
-    """A record as nested dictionaries shaped as in spice.proto, counts included."""
-    result: dict[str, Any] = {}
-    for field in value.wire_fields:
-        result[field.name] = _convert(field.layout, getattr(value, field.name), value, _record_to_fields)
-    return result
-
-
-def from_fields(cls: type[RecordType], fields: Mapping[str, Any]) -> RecordType:
-    """The opposite of :func:`to_fields`; counts in ``fields`` are ignored, they follow from what they count."""
-    made: dict[str, Any] = {}
-    holder = _Attributes(made)
-    for field in cls.wire_fields:
-        if not field.derived:
-            made[field.name] = _convert(field.layout, fields[field.name], holder, _record_from_fields)
-    return cls(**made)
-
-
-class _Attributes:
-    """Attribute access to the part of a record that is already made, for the choices after it."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.__dict__ = values
-
-
-def _record_to_fields(_cls: type[Record], value: Any) -> Any:
-    return to_fields(value)
-
-
-def _record_from_fields(cls: type[Record], value: Any) -> Any:
-    return from_fields(cls, value)
-
-
-def _convert(layout: Any, value: Any, holder: Any, convert: Callable[[type[Record], Any], Any]) -> Any:
-    """Translate one value between the typed and the dictionary form; ``convert`` says which way."""
-    if is_record(layout):
-        return convert(layout, value)
-    to_dictionaries = convert is _record_to_fields
-    if isinstance(layout, Choice):
-        case = layout.select(discriminator(holder, layout.on))
-        if case is None:
-            return None
-        if to_dictionaries:
-            return {case.name: _convert(case.target, value, holder, convert)}
-        return _convert(case.target, value[case.name], holder, convert)
-    if value is None:
-        return None
-    if isinstance(layout, Pointer):
-        return _convert(layout.target, value, holder, convert)
-    if isinstance(layout, ArrayOf):
-        items = (_convert(layout.element, item, holder, convert) for item in value)
-        return list(items) if to_dictionaries else tuple(items)
-    if isinstance(layout, EnumOf):
-        return int(value) if to_dictionaries else layout.name_of(value)
-    return value
-
-
-def discriminator(holder: Any, path: str) -> int:
-    """The value of the field that a choice depends on."""
-    for name in path.split("."):
-        holder = getattr(holder, name)
-    return int(holder)

@@ -13,7 +13,6 @@ from typing import Any
 
 from construct import Bytes, GreedyBytes
 
-from spiceemu.protocol.layout.compiler import Writer, flat_format, functions_of, least_size, scalar_of
 from spiceemu.protocol.layout.fields import (
     ArrayOf,
     Blob,
@@ -25,6 +24,7 @@ from spiceemu.protocol.layout.fields import (
     Record,
     is_record,
 )
+from spiceemu.protocol.layout.writer import FunctionsOf, Writer, flat_format, least_size, scalar_of
 
 
 class Malformed(Exception):
@@ -41,36 +41,34 @@ class TooMany(Malformed):
     """A count fits the body but is over its named limit."""
 
 
-def parse_source(record: type[Record], names: dict[str, Any]) -> list[str]:
+def parse_source(record: type[Record], names: dict[str, Any], functions_of: FunctionsOf) -> list[str]:
     """The lines of ``parse(body, o, end)`` for a record; what they refer to is put into ``names``."""
     names.update(struct_error=struct.error, short=_short, blob=_blob, check_count=_check_count, Packed=Packed)
     names.update(elements=_elements, target=_target, bad_pointer=_bad_pointer, Malformed=Malformed)
-    writer = _ParseWriter(names)
+    writer = _ParseWriter(names, functions_of)
     result, _ = writer.record(record, "")
     writer.finish()
     return ["def parse(body, o, end):", *writer.lines, f"    return {result}, {writer.offset()}"]
 
 
-def fixed_reader(message: type[Record], otherwise: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """A function that reads bodies of the message's one size in the shortest way, and leaves others to ``otherwise``.
+def fixed_source(record: type[Record], names: dict[str, Any], functions_of: FunctionsOf) -> list[str]:
+    """The lines of ``read(body)`` for a record of one fixed size; none for other records.
 
-    It is ``otherwise`` itself for a message that has no fixed size. Most of what a client sends has one: this is the
-    way in that decides how many keys and motions a server takes a second. So it fills the slots itself: calling the
-    class would cost as much as all the rest.
+    What has another size goes to ``otherwise(body)``. It fills the slots itself: calling the class would cost as much
+    as all the rest.
     """
-    names: dict[str, Any] = {"Message": message, "new": object.__new__, "otherwise": otherwise}
-    names["struct_error"] = struct.error
-    writer = _ParseWriter(names)
-    values, _ = writer.fields(message, "")
+    names.update(Record=record, new=object.__new__, struct_error=struct.error)
+    writer = _ParseWriter(names, functions_of)
+    values, _ = writer.fields(record, "")
     if not writer.run or writer.lines or writer.pointers:
-        return otherwise
+        return []
     names["unpack"] = struct.Struct("<" + "".join(code for code, *_ in writer.run)).unpack
     # An integer goes from the body into its slot; what has to be looked up goes by way of its variable.
     names_of = {variable: name for name, variable in values.items()}
     targets = [f"made.{names_of[it]}" if it in names_of else it for _, it, *_ in writer.run]
-    source = [
+    return [
         "def read(body):",
-        "    made = new(Message)",
+        "    made = new(Record)",
         "    try:",
         f"        {', '.join(targets)}, = unpack(body)",
         "    except struct_error:",
@@ -79,15 +77,11 @@ def fixed_reader(message: type[Record], otherwise: Callable[[bytes], Any]) -> Ca
         "    made.trailing = b''",
         "    return made",
     ]
-    path = f"<{message.__module__}.{message.__qualname__}.read>"
-    exec(compile("\n".join(source), path, "exec"), names)  # noqa: S102 - our own text
-    read: Callable[[bytes], Any] = names["read"]
-    return read
 
 
 class _ParseWriter(Writer):
-    def __init__(self, names: dict[str, Any]) -> None:
-        super().__init__(names)
+    def __init__(self, names: dict[str, Any], functions_of: FunctionsOf) -> None:
+        super().__init__(names, functions_of)
         self.run: list[tuple[str, str, str, Pointer | None]] = []  # struct code, variable, path, pointer
         self.ahead = 0  # bytes read since the variable ``o`` was last set
         self.pointers: list[tuple[str, Pointer, str, dict[str, str]]] = []  # met in this block, not yet followed
@@ -139,7 +133,7 @@ class _ParseWriter(Writer):
 
     def target(self, target: Any, at: str, path: str, count: str) -> str:
         if is_record(target):
-            return f"target(body, {at}, end, {self.bind('parse', functions_of(target).parse)}, {path!r})"
+            return f"target(body, {at}, end, {self.bind('parse', self.functions_of(target).parse)}, {path!r})"
         if isinstance(target, Blob):
             return f"blob(body, {at}, end, {count}, {path!r})"
         return self.packed(target, at, path, count)
@@ -209,7 +203,7 @@ class _ParseWriter(Writer):
             self.line(f"{variable} = {self.packed(layout, 'o', path, count)}")
             self.line(f"o += len({variable}.data)")
             return
-        parse = self.bind("parse", functions_of(layout.element).parse)
+        parse = self.bind("parse", self.functions_of(layout.element).parse)
         self.line(f"check_count({count}, {least_size(layout.element)}, o, end, {layout.limit}, {path!r})")
         self.line(f"{variable}, o = elements(body, o, end, {count}, {parse}, {path!r})")
 

@@ -237,17 +237,3 @@ HEEDED: Sequence[tuple[ChannelType | None, IntEnum, Feature]] = (
     (ChannelType.PLAYBACK, PlaybackCap.LATENCY, F.PLAYBACK_LATENCY),
 )
 """What a server looks for among a client's capabilities without offering it itself; to be read with ADVERTISED."""
-
-CHANNELS: Mapping[ChannelType, Feature] = {
-    ChannelType.MAIN: F.PROTOCOL_MAJOR2,
-    ChannelType.DISPLAY: F.PROTOCOL_MAJOR2,
-    ChannelType.INPUTS: F.PROTOCOL_MAJOR2,
-    ChannelType.CURSOR: F.PROTOCOL_MAJOR2,
-    ChannelType.PLAYBACK: F.PROTOCOL_MAJOR2,
-    ChannelType.RECORD: F.PROTOCOL_MAJOR2,
-    ChannelType.SMARTCARD: F.SMARTCARD,
-    ChannelType.USBREDIR: F.USBREDIR,
-    ChannelType.PORT: F.PORT,
-    ChannelType.WEBDAV: F.WEBDAV,
-}
-"""The feature each channel comes with; the tunnel channel was never built by default and is at no level."""

@@ -12,10 +12,11 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from spiceemu.protocol.capabilities import ChannelType, DisplayCap, MainCap, PlaybackCap, RecordCap
+from spiceemu.protocol.capabilities import DisplayCap, MainCap, PlaybackCap, RecordCap, is_channel_type, type_name
 from spiceemu.protocol.enums import AudioDataMode, BitmapFmt, ImageType, SurfaceFlags, SurfaceFmt, VideoCodecType
 from spiceemu.protocol.layout.fields import Choice, Pointer, is_record
-from spiceemu.protocol.levels.compat import CHANNELS, Feature
+from spiceemu.protocol.levels.channels import channels_with_window
+from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.messages import base, display, draw, main, playback, record, spicevmc
 from spiceemu.protocol.messages.message import CLIENT, SERVER
 from spiceemu.protocol.messages.types import BitmapData, Image
@@ -23,6 +24,7 @@ from spiceemu.protocol.messages.types import BitmapData, Image
 if TYPE_CHECKING:
     from enum import IntEnum
 
+    from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.layout.fields import Record
     from spiceemu.protocol.levels.level import Level
     from spiceemu.protocol.messages.message import Message
@@ -57,13 +59,6 @@ CODECS: Mapping[int, Need] = {
 }
 """What each video codec needs; all but MJPEG need MULTI_CODEC of the client as well."""
 
-SEVERAL = (ChannelType.DISPLAY, ChannelType.CURSOR)
-"""The channels of which a level with MULTI_DISPLAY_CHANNELS has one for each video card."""
-
-WITH_WINDOW = (ChannelType.DISPLAY, ChannelType.CURSOR)
-"""The channels with an acknowledgement window, in every release."""
-
-SEVERAL_IDS: Need = (Feature.MULTI_DISPLAY_CHANNELS, None)
 ALPHA_ONLY: Need = (Feature.COMPOSITE, DisplayCap.A8_SURFACE)
 
 
@@ -72,7 +67,7 @@ class Breach(NamedTuple):
 
     :ivar what: it, such as ``display.MonitorsConfig`` or ``image type LZ4 in display.DrawCopy``.
     :ivar feature: the feature that the level lacks.
-    :ivar capability: the capability that the receiver has not announced.
+    :ivar capability: the capability that the receiver did not announce.
     :ivar reason: where it is neither.
     """
 
@@ -87,7 +82,7 @@ class Breach(NamedTuple):
             return f"{self.what} needs {self.feature.name}, which level {level.name} does not have"
         if self.capability is not None:
             owner = type(self.capability).__name__
-            return f"{self.what} needs {owner}.{self.capability.name}, which the receiver has not announced"
+            return f"{self.what} needs {owner}.{self.capability.name}, which the receiver did not announce"
         return f"{self.what} {self.reason}"
 
 
@@ -148,8 +143,9 @@ class Gate:
         if spec.unless is not None and self.level.has(spec.unless):
             reason = f"is not sent at level {self.level.name}, which has {spec.unless.name}"
             found.append(Breach(spec.name, reason=reason))
-        if kind is base.SetAck and self.channel_type not in WITH_WINDOW:
-            found.append(Breach(spec.name, reason="is sent on display and cursor channels only"))
+        if kind is base.SetAck and self.channel_type not in (there := channels_with_window(self.level.facts)):
+            names = " and ".join(type_name(channel) for channel in there)
+            found.append(Breach(spec.name, reason=f"is sent on {names} channels only"))
         if kind is base.List and not self.mini:
             found.append(Breach(spec.name, reason="travels with mini headers only, full ones have room for a list"))
         if kind in (display.GlScanoutUnix, display.GlDraw) and not self.local:
@@ -214,16 +210,15 @@ class Gate:
 
     def channel(self, channel: ChannelId) -> Iterator[Breach]:
         """A channel that CHANNELS_LIST names: its type, and being one of several."""
-        known = channel.type in ChannelType.__members__.values()
-        kind = ChannelType(channel.type).name.lower() if known else str(channel.type)
+        kind = type_name(channel.type) if is_channel_type(channel.type) else channel.type
         what = f"channel {kind}:{channel.id} in main.ChannelsList"
-        feature = CHANNELS.get(ChannelType(channel.type)) if known else None
-        if feature is None:
+        facts = self.level.facts.get(channel.type)
+        if facts is None:
             yield Breach(what, reason="is of a type that no server has")
-        else:
-            yield from self.needs(what, (feature, None))
-        if channel.type in SEVERAL and channel.id:
-            yield from self.needs(what, SEVERAL_IDS)
+            return
+        yield from self.needs(what, (facts.feature, None))
+        if channel.id:
+            yield from self.needs(what, (facts.several, None))
 
     def copy_bits(self, message: draw.CopyBits) -> Iterator[Breach]:
         """COPY_BITS names a surface."""

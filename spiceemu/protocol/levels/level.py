@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from spiceemu.errors import InvalidValue
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap, PlaybackCap, RecordCap, has_capability, to_words
-from spiceemu.protocol.levels.compat import ADVERTISED, CHANNELS, HEEDED, RELEASES, VERSIONS, CompatVersion, Feature
+from spiceemu.protocol.levels.channels import CHANNELS
+from spiceemu.protocol.levels.compat import ADVERTISED, HEEDED, RELEASES, VERSIONS, CompatVersion, Feature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from spiceemu.protocol.capabilities import Words
+    from spiceemu.protocol.levels.channels import ChannelFacts
 
 PARTS_OF_MULTIMONITOR = Feature.MULTI_DISPLAY_CHANNELS | Feature.MONITORS_CONFIG
 
@@ -38,12 +40,14 @@ class Level:
 
     :param features: completed by what its bits imply (see :func:`completed`).
     :param name: how it is called; found out if not given.
+    :param channels: the channel types there are, for a test with one of its own.
     """
 
-    __slots__ = ("_words", "features", "name")
+    __slots__ = ("_words", "facts", "features", "name")
 
-    def __init__(self, features: int, name: str = "") -> None:
+    def __init__(self, features: int, name: str = "", channels: Mapping[int, ChannelFacts] = CHANNELS) -> None:
         self.features = completed(features)
+        self.facts = channels
         self.name = name or _name_of(self.features)
         self._words: dict[int, tuple[Words, Words]] = {}
 
@@ -51,7 +55,7 @@ class Level:
         return f"<Level {self.name}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Level) and other.features == self.features
+        return isinstance(other, Level) and other.features == self.features and other.facts == self.facts
 
     def __hash__(self) -> int:
         return hash(self.features)
@@ -68,11 +72,12 @@ class Level:
     @property
     def channels(self) -> list[ChannelType]:
         """The channel types that exist."""
-        return [channel for channel, feature in CHANNELS.items() if self.has(feature)]
+        return [ChannelType(channel) for channel, facts in self.facts.items() if self.has(facts.feature)]
 
-    def has_channel(self, channel_type: int) -> bool:
-        """Whether a channel type, which may be no known one, exists."""
-        return any(channel == channel_type and self.has(feature) for channel, feature in CHANNELS.items())
+    def has_channel(self, channel_type: int, channel_id: int = 0) -> bool:
+        """Whether a channel, which may be of no known type, can exist."""
+        facts = self.facts.get(channel_type)
+        return facts is not None and self.has(facts.feature) and (not channel_id or self.has(facts.several))
 
     @property
     def migration(self) -> MigrationScheme:
@@ -112,6 +117,7 @@ class Level:
         to a client that offers it: so no stream to a client of that time shows a difference.
 
         :param client_words: the channel words of the link message.
+        :returns: the tuple of common words, then that of channel words.
         """
         found = self._words.get(channel_type)
         if found is None:
@@ -137,6 +143,7 @@ def completed(mask: int) -> Feature:
     """A mask with what its bits imply: MULTIMONITOR is its two parts, and both parts are MULTIMONITOR.
 
     :param mask: features, or their bits as a plain number.
+    :returns: the features, with those that were added.
     :raises InvalidValue: it has an unknown bit, or lacks PROTOCOL_MAJOR2.
     """
     mask = int(mask)
@@ -161,11 +168,14 @@ def get_supported_features() -> Feature:
     return completed(VERSIONS[get_current_compat_version()])
 
 
-def level_of(wanted: str | int) -> Level:
+def level_of(wanted: str | int | Level) -> Level:
     """A level by its name: a version (``0.8``) or a release (``0.8.3``); or by the version's number in the proposal.
 
+    :returns: the level; what is one already is taken as it is.
     :raises InvalidValue: there is none of that name; the text has those there are.
     """
+    if isinstance(wanted, Level):
+        return wanted
     name = next((str(version) for version in CompatVersion if version == wanted), str(wanted))
     found = LEVELS.get(name)
     if found is None:
@@ -176,6 +186,7 @@ def level_of(wanted: str | int) -> Level:
 def changed(level: Level, changes: str) -> Level:
     """A level with features added and taken away: ``+SURFACES,-MULTIMONITOR``.
 
+    :returns: another level, named after the nearest one and what differs; the channel types stay.
     :raises InvalidValue: a change does not begin with + or -, or names no feature; one is both added and taken away; or
         PROTOCOL_MAJOR2 is taken away.
     """
@@ -199,7 +210,7 @@ def changed(level: Level, changes: str) -> Level:
         raise InvalidValue(f"{changes!r:.60} both adds and takes away {feature.name}")
     if taken & PARTS_OF_MULTIMONITOR:
         taken |= Feature.MULTIMONITOR
-    return Level((level.features | added) & ~taken)
+    return Level((level.features | added) & ~taken, channels=level.facts)
 
 
 def _similar(name: str) -> str:

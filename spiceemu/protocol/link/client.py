@@ -1,6 +1,6 @@
 """The link, client side: for tests, probes and load.
 
-Layouts and the order of states are in :mod:`spiceemu.protocol.link.server`.
+Layouts are in :mod:`spiceemu.protocol.link.layouts`, the order of states in :mod:`spiceemu.protocol.link.server`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from spiceemu.errors import (
 )
 from spiceemu.protocol.capabilities import CommonCap, has_capability, to_words
 from spiceemu.protocol.limits import MAX_LINK_SIZE
-from spiceemu.protocol.link.server import (
+from spiceemu.protocol.link.layouts import (
     HEADER,
     HEADER_REST,
     LINK_MESSAGE,
@@ -64,6 +64,7 @@ def refusal_of(code: int, where: str) -> LinkError:
     """Return the error for a code that a server sent; one that has no class of its own is a plain ``LinkError``.
 
     :param where: which part of the link carried it, for the error's text.
+    :returns: an error to raise.
     """
     refusal = _REFUSALS.get(code, LinkError)
     return refusal(f"link: the server refused with {refusal.__name__}, code {code} in its {where}")

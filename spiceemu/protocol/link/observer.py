@@ -1,7 +1,7 @@
 """The link from outside: reads what both sides of a connection say until their messages begin, and hides the secrets.
 
 For everything that stands between a client and a server, or reads what somebody wrote down who did. Layouts are in
-:mod:`spiceemu.protocol.link.server`; this adds SASL, which our own server does not speak (``red-stream.c``)::
+:mod:`spiceemu.protocol.link.layouts`; this adds SASL, which our own server does not speak (``red-stream.c``)::
 
     client                                        server
     u32 mechanism 2                 ----------->
@@ -12,27 +12,17 @@ For everything that stands between a client and a server, or reads what somebody
                                     <-----------  u32 0 accepted; 1 is not, and u32 size, text follow
                                     <-----------  result, inside the mechanism's layer if it has one
 
-Each side is a row of fields::
-
-    client  MAGIC HEADER MESSAGE | reply | [MECHANISM] TICKET                                             MESSAGES
-                                           MECHANISM NAME_SIZE NAME (DATA_SIZE DATA | step |)... | result | MESSAGES
-    server  MAGIC HEADER REPLY | mechanism | RESULT                                                       MESSAGES
-                              NAMES_SIZE NAMES (DATA_SIZE DATA COMPLETE)... ACCEPTED RESULT               MESSAGES
-
-At a bar a side cannot be read on before something of the other side is known. What arrives there is as good as secret:
-zeros are kept in its place, and its beginning is remembered until it can be read. REFUSED is where a link ends that
-did not come about, and everything behind it is hidden as well.
+Which fields each side has is in :mod:`spiceemu.protocol.link.sides`.
 """
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from spiceemu.errors import InvalidData, InvalidMagic, LimitExceeded, LinkError, VersionMismatch
 from spiceemu.protocol.capabilities import CommonCap, has_capability
 from spiceemu.protocol.limits import MAX_LINK_SIZE
-from spiceemu.protocol.link.server import (
+from spiceemu.protocol.link.layouts import (
     HEADER_REST,
     LINK_MESSAGE,
     LINK_REPLY,
@@ -42,6 +32,7 @@ from spiceemu.protocol.link.server import (
     agreed,
     read_capabilities,
 )
+from spiceemu.protocol.link.sides import MAX_UNDECIDED, SECRETS, WAITS, Field, Side
 from spiceemu.protocol.link.ticket import TICKET_SIZE
 
 if TYPE_CHECKING:
@@ -61,70 +52,11 @@ MAX_SASL_DATA = 1 << 20
 MAX_SASL_STEPS = 64
 """Most steps of one side; known mechanisms take three."""
 
-MAX_UNDECIDED = 1 << 14
-"""Bytes of one side remembered until the other side's tell how to read them. A link that needs more is not read."""
-
 MAX_RESULT = 0xFF
 """Largest link result, far above all codes. A SASL layer begins with a size in big-endian, which is more read so."""
 
 LAYERED_MECHANISMS = ("DIGEST-MD5", "GSSAPI")
 """Names of mechanisms that as a rule put a layer over what follows."""
-
-
-class _Field(Enum):
-    """What a side is at; the first ones are those where it waits for the other side, and the ends."""
-
-    REPLY_WAIT = auto()
-    MECHANISM_WAIT = auto()
-    STEP_WAIT = auto()
-    RESULT_WAIT = auto()
-    MESSAGES = auto()
-    REFUSED = auto()
-
-    MAGIC = auto()
-    HEADER = auto()
-    MESSAGE = auto()
-    REPLY = auto()
-    MECHANISM = auto()
-    TICKET = auto()
-    NAMES_SIZE = auto()
-    NAMES = auto()
-    NAME_SIZE = auto()
-    NAME = auto()
-    DATA_SIZE = auto()
-    DATA = auto()
-    COMPLETE = auto()
-    ACCEPTED = auto()
-    TEXT_SIZE = auto()
-    TEXT = auto()
-    RESULT = auto()
-
-
-_WAITS = frozenset({_Field.REPLY_WAIT, _Field.MECHANISM_WAIT, _Field.STEP_WAIT, _Field.RESULT_WAIT})
-_SECRETS = frozenset({_Field.TICKET, _Field.DATA})
-
-
-class _Side:
-    """One direction: the field it is at, and what is there of it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.field = _Field.MAGIC
-        self.size = len(MAGIC)
-        self.missing = self.size
-        self.taken = 0
-        """Bytes of the fields before this one, and of this one so far."""
-        self.piece = bytearray()
-        """What is there of this field, unless that is secret."""
-        self.undecided = bytearray()
-        self.forgotten = False
-        """Whether more was undecided than is remembered."""
-        self.steps = 0
-
-    def expect(self, field: _Field, size: int = 0) -> None:
-        """Go on to a field of so many bytes."""
-        self.field = field
-        self.size = self.missing = size
 
 
 class LinkObserver:
@@ -156,8 +88,8 @@ class LinkObserver:
         """How many bytes of the server come before its first message."""
         self.failure = ""
         """Why the bytes of one side are no link."""
-        self._client = _Side("client")
-        self._server = _Side("server")
+        self._client = Side("client")
+        self._server = Side("server")
         self._answered = 0  # steps of SASL that the server has answered,
         self._completed = 0  # and the one that was the last; it is read on without waiting for the client
         self._accepted = False  # by SASL; whether with a layer is seen by what follows, and assumed till then
@@ -184,7 +116,7 @@ class LinkObserver:
     @property
     def refused(self) -> bool:
         """Whether no messages will follow that can be read."""
-        return self._server.field is _Field.REFUSED or self._client.field is _Field.REFUSED
+        return self._server.field is Field.REFUSED or self._client.field is Field.REFUSED
 
     def client_data(self, data: bytes) -> bytes:
         """Take bytes of the client; return as many with the secrets zeroed."""
@@ -194,23 +126,23 @@ class LinkObserver:
         """Take bytes of the server; return as many with the secrets zeroed."""
         return self._receive(self._server, data)
 
-    def _receive(self, side: _Side, data: bytes) -> bytes:
+    def _receive(self, side: Side, data: bytes) -> bytes:
         kept = bytearray()
         at, end = 0, len(data)
         while at < end:
             field = side.field
-            if field is _Field.MESSAGES:
+            if field is Field.MESSAGES:
                 return bytes(kept) + data[at:] if at else data
-            if field is _Field.REFUSED:
+            if field is Field.REFUSED:
                 break
-            if field in _WAITS:
-                self._remember(side, data[at:])
+            if field in WAITS:
+                side.remember(data[at:])
                 break
             part = data[at : at + side.missing]
             at += len(part)
             side.taken += len(part)
             side.missing -= len(part)
-            if field in _SECRETS:
+            if field in SECRETS:
                 kept += bytes(len(part))
             else:
                 kept += part
@@ -219,81 +151,74 @@ class LinkObserver:
                 self._end_field(side)
         return bytes(kept) + bytes(end - at)
 
-    @staticmethod
-    def _remember(side: _Side, data: bytes) -> None:
-        if not side.forgotten:
-            room = MAX_UNDECIDED - len(side.undecided)
-            side.undecided += data[:room]
-            side.forgotten = len(data) > room
-
-    def _end_field(self, side: _Side) -> None:
+    def _end_field(self, side: Side) -> None:
         """Handle a whole field, then see whether the other side can be read on."""
         piece = bytes(side.piece)
         side.piece.clear()
         handlers = _CLIENT if side is self._client else _SERVER
         try:
             handlers[side.field](self, side, piece)
-            while not side.missing and side.field in (_Field.NAME, _Field.NAMES, _Field.TEXT, _Field.DATA):
+            while not side.missing and side.field in (Field.NAME, Field.NAMES, Field.TEXT, Field.DATA):
                 handlers[side.field](self, side, b"")
         except (LinkError, LimitExceeded) as error:
             self._fail(side, str(error))
         self._decide(side)
         self._read_on(self._server if side is self._client else self._client)
 
-    def _read_on(self, side: _Side) -> None:
+    def _read_on(self, side: Side) -> None:
         """Read what a side said before it could be decided what that is."""
         self._decide(side)
-        if side.field in _WAITS:
+        if side.field in WAITS:
             return
         data, side.undecided = bytes(side.undecided), bytearray()
         forgotten, side.forgotten = side.forgotten, False
         self._receive(side, data)
-        if forgotten and side.field in _WAITS:
+        if forgotten and side.field in WAITS:
             side.forgotten = True
-        elif forgotten and side.field not in (_Field.MESSAGES, _Field.REFUSED):
+        elif forgotten and side.field not in (Field.MESSAGES, Field.REFUSED):
             text = f"link: the {side.name} sent over {MAX_UNDECIDED} bytes before they could be read (MAX_UNDECIDED)"
             self._fail(side, text)
 
-    def _decide(self, side: _Side) -> None:
+    def _decide(self, side: Side) -> None:
         """Choose what comes next where a side waits, if enough is known of the other."""
-        if side.field not in _WAITS:
+        if side.field not in WAITS:
             return
         if self._over:
-            side.expect(_Field.REFUSED)
-        elif side.field is _Field.REPLY_WAIT:
+            side.expect(Field.REFUSED)
+        elif side.field is Field.REPLY_WAIT:
             self._decide_client()
-        elif side.field is _Field.MECHANISM_WAIT:
+        elif side.field is Field.MECHANISM_WAIT:
             self._decide_server()
-        elif side.field is _Field.STEP_WAIT:
+        elif side.field is Field.STEP_WAIT:
             if self._completed == side.steps:
-                side.expect(_Field.RESULT_WAIT)
+                side.expect(Field.RESULT_WAIT)
             elif self._answered >= side.steps:
-                side.expect(_Field.DATA_SIZE, U32.size)
-        if side.field is _Field.RESULT_WAIT and self.result == 0:
+                side.expect(Field.DATA_SIZE, U32.size)
+        if side.field is Field.RESULT_WAIT and self.result == 0:
             self._begin_messages(side)
 
     def _decide_client(self) -> None:
         assert self.client_common is not None
         if not has_capability(self.client_common, CommonCap.PROTOCOL_AUTH_SELECTION):
-            self._client.expect(_Field.TICKET, TICKET_SIZE)  # whatever the server says
+            self._client.expect(Field.TICKET, TICKET_SIZE)  # whatever the server says
         elif (selects := self._agreed(CommonCap.PROTOCOL_AUTH_SELECTION)) is not None:
             size = U32.size if selects else TICKET_SIZE
-            self._client.expect(_Field.MECHANISM if selects else _Field.TICKET, size)
+            self._client.expect(Field.MECHANISM if selects else Field.TICKET, size)
 
     def _decide_server(self) -> None:
         selects = self._agreed(CommonCap.PROTOCOL_AUTH_SELECTION)
         if self.mechanism == CommonCap.AUTH_SASL:
-            self._server.expect(_Field.NAMES_SIZE, U32.size)
+            self._server.expect(Field.NAMES_SIZE, U32.size)
         elif self.mechanism is not None or selects is False:
-            self._server.expect(_Field.RESULT, U32.size)
+            self._server.expect(Field.RESULT, U32.size)
 
     def _agreed(self, capability: int) -> bool | None:
         if self.client_common is None or self.server_common is None:
             return None
         return agreed(capability, self.client_common, self.server_common)
 
-    def _begin_messages(self, side: _Side) -> None:
-        side.expect(_Field.MESSAGES)
+    def _begin_messages(self, side: Side) -> None:
+        side.expect(Field.MESSAGES)
         if side is self._client:
             self.client_start = side.taken
         else:
@@ -304,68 +229,68 @@ class LinkObserver:
     def _refuse(self) -> None:
         """Hide what follows. A client that is still within its link message is read to the message's end."""
         self._over = True
-        self._server.expect(_Field.REFUSED)
-        if self._client.field not in (_Field.MAGIC, _Field.HEADER, _Field.MESSAGE):
-            self._client.expect(_Field.REFUSED)
+        self._server.expect(Field.REFUSED)
+        if self._client.field not in (Field.MAGIC, Field.HEADER, Field.MESSAGE):
+            self._client.expect(Field.REFUSED)
 
-    def _fail(self, side: _Side, text: str) -> None:
+    def _fail(self, side: Side, text: str) -> None:
         self.failure = self.failure or text
-        if side is self._client and self._server.field in (_Field.MAGIC, _Field.HEADER, _Field.REPLY):
+        if side is self._client and self._server.field in (Field.MAGIC, Field.HEADER, Field.REPLY):
             self._over = True  # but the server's reply, which says what it thinks of it, is read
-            side.expect(_Field.REFUSED)
+            side.expect(Field.REFUSED)
         else:
-            side.expect(_Field.REFUSED)
+            side.expect(Field.REFUSED)
             self._refuse()
 
     # Fields of the client
 
-    def _on_magic(self, side: _Side, piece: bytes) -> None:
+    def _on_magic(self, side: Side, piece: bytes) -> None:
         if piece != MAGIC:
             raise InvalidMagic(f"link: the {side.name}'s magic is {piece!r} instead of {MAGIC!r}")
-        side.expect(_Field.HEADER, HEADER_REST.size)
+        side.expect(Field.HEADER, HEADER_REST.size)
 
-    def _on_client_header(self, side: _Side, piece: bytes) -> None:
+    def _on_client_header(self, side: Side, piece: bytes) -> None:
         major, minor, size = HEADER_REST.unpack(piece)
         self.client_version = (major, minor)
         if major != MAJOR:
             raise VersionMismatch(f"link: the client's major version is {major} instead of {MAJOR}")
-        side.expect(_Field.MESSAGE, _checked(size, LINK_MESSAGE.size, "link message"))
+        side.expect(Field.MESSAGE, _checked(size, LINK_MESSAGE.size, "link message"))
 
-    def _on_message(self, side: _Side, piece: bytes) -> None:
+    def _on_message(self, side: Side, piece: bytes) -> None:
         self.connection_id, self.channel_type, self.channel_id, *lists = LINK_MESSAGE.unpack_from(piece)
         self.client_common, self.client_channel = read_capabilities("link message", piece, LINK_MESSAGE.size, *lists)
-        side.expect(_Field.REPLY_WAIT)
+        side.expect(Field.REPLY_WAIT)
 
-    def _on_mechanism(self, side: _Side, piece: bytes) -> None:
+    def _on_mechanism(self, side: Side, piece: bytes) -> None:
         (self.mechanism,) = U32.unpack(piece)
         if self.mechanism == CommonCap.AUTH_SASL:
-            side.expect(_Field.NAME_SIZE, U32.size)
+            side.expect(Field.NAME_SIZE, U32.size)
         elif self.mechanism == CommonCap.AUTH_SPICE:
-            side.expect(_Field.TICKET, TICKET_SIZE)
+            side.expect(Field.TICKET, TICKET_SIZE)
         else:
-            side.expect(_Field.REFUSED)  # nobody knows what comes; the server's refusal is read
+            side.expect(Field.REFUSED)  # nobody knows what comes; the server's refusal is read
 
-    def _on_ticket(self, side: _Side, _piece: bytes) -> None:
+    def _on_ticket(self, side: Side, _piece: bytes) -> None:
         self._begin_messages(side)
 
-    def _on_name_size(self, side: _Side, piece: bytes) -> None:
-        side.expect(_Field.NAME, _bounded(piece, MAX_SASL_NAME, "the mechanism's name", "MAX_SASL_NAME"))
+    def _on_name_size(self, side: Side, piece: bytes) -> None:
+        side.expect(Field.NAME, _bounded(piece, MAX_SASL_NAME, "the mechanism's name", "MAX_SASL_NAME"))
 
-    def _on_name(self, side: _Side, piece: bytes) -> None:
+    def _on_name(self, side: Side, piece: bytes) -> None:
         self.sasl_mechanism = piece.decode("ascii", "backslashreplace")
-        side.expect(_Field.DATA_SIZE, U32.size)
+        side.expect(Field.DATA_SIZE, U32.size)
 
-    def _on_client_data(self, side: _Side, _piece: bytes) -> None:
-        side.expect(_Field.STEP_WAIT)
+    def _on_client_data(self, side: Side, _piece: bytes) -> None:
+        side.expect(Field.STEP_WAIT)
 
     # Fields of the server
 
-    def _on_server_header(self, side: _Side, piece: bytes) -> None:
+    def _on_server_header(self, side: Side, piece: bytes) -> None:
         major, minor, size = HEADER_REST.unpack(piece)
         self.server_version = (major, minor)
-        side.expect(_Field.REPLY, _checked(size, LINK_REPLY.size, "link reply"))
+        side.expect(Field.REPLY, _checked(size, LINK_REPLY.size, "link reply"))
 
-    def _on_reply(self, side: _Side, piece: bytes) -> None:
+    def _on_reply(self, side: Side, piece: bytes) -> None:
         self.error, _, *lists = LINK_REPLY.unpack_from(piece)
         if self.error or self._over or self.server_common is not None:  # a second reply is a refusal
             self._refuse()
@@ -374,86 +299,86 @@ class LinkObserver:
         if self.server_version[0] != MAJOR:
             raise VersionMismatch(f"link: the server's major version is {self.server_version[0]} instead of {MAJOR}")
         self.server_common, self.server_channel = read_capabilities("link reply", piece, LINK_REPLY.size, *lists)
-        side.expect(_Field.MECHANISM_WAIT)
+        side.expect(Field.MECHANISM_WAIT)
 
-    def _on_names_size(self, side: _Side, piece: bytes) -> None:
+    def _on_names_size(self, side: Side, piece: bytes) -> None:
         if piece == MAGIC:
-            side.expect(_Field.HEADER, HEADER_REST.size)
+            side.expect(Field.HEADER, HEADER_REST.size)
             return
-        side.expect(_Field.NAMES, _bounded(piece, MAX_SASL_NAMES, "the mechanisms' names", "MAX_SASL_NAMES"))
+        side.expect(Field.NAMES, _bounded(piece, MAX_SASL_NAMES, "the mechanisms' names", "MAX_SASL_NAMES"))
 
-    def _on_names(self, side: _Side, _piece: bytes) -> None:
-        side.expect(_Field.DATA_SIZE, U32.size)
+    def _on_names(self, side: Side, _piece: bytes) -> None:
+        side.expect(Field.DATA_SIZE, U32.size)
 
-    def _on_server_data(self, side: _Side, _piece: bytes) -> None:
-        side.expect(_Field.COMPLETE, 1)
+    def _on_server_data(self, side: Side, _piece: bytes) -> None:
+        side.expect(Field.COMPLETE, 1)
 
-    def _on_complete(self, side: _Side, piece: bytes) -> None:
+    def _on_complete(self, side: Side, piece: bytes) -> None:
         self._answered += 1
         if piece != b"\0":
             self._completed = self._answered
-        side.expect(_Field.ACCEPTED if self._completed else _Field.DATA_SIZE, U32.size)
+        side.expect(Field.ACCEPTED if self._completed else Field.DATA_SIZE, U32.size)
 
-    def _on_accepted(self, side: _Side, piece: bytes) -> None:
+    def _on_accepted(self, side: Side, piece: bytes) -> None:
         if U32.unpack(piece)[0]:
-            side.expect(_Field.TEXT_SIZE, U32.size)
+            side.expect(Field.TEXT_SIZE, U32.size)
             return
         self._accepted = True
-        side.expect(_Field.RESULT, U32.size)
+        side.expect(Field.RESULT, U32.size)
 
-    def _on_text_size(self, side: _Side, piece: bytes) -> None:
-        side.expect(_Field.TEXT, _bounded(piece, MAX_SASL_NAMES, "the refusal's text", "MAX_SASL_NAMES"))
+    def _on_text_size(self, side: Side, piece: bytes) -> None:
+        side.expect(Field.TEXT, _bounded(piece, MAX_SASL_NAMES, "the refusal's text", "MAX_SASL_NAMES"))
 
-    def _on_text(self, _side: _Side, _piece: bytes) -> None:
+    def _on_text(self, _side: Side, _piece: bytes) -> None:
         self._refuse()
 
-    def _on_result(self, side: _Side, piece: bytes) -> None:
+    def _on_result(self, side: Side, piece: bytes) -> None:
         (result,) = U32.unpack(piece)
         if piece == MAGIC and not self._accepted:
-            side.expect(_Field.HEADER, HEADER_REST.size)
+            side.expect(Field.HEADER, HEADER_REST.size)
             return
         self._layered = self._accepted and result > MAX_RESULT
         if not self._layered:
             self.result = result
         if result:
             self._refuse()
-        elif self._client.field is _Field.REFUSED:
+        elif self._client.field is Field.REFUSED:
             raise LinkError(f"link: accepted with the mechanism {self.mechanism}, which cannot be read")
         else:
             self._begin_messages(side)
 
-    def _on_data_size(self, side: _Side, piece: bytes) -> None:
+    def _on_data_size(self, side: Side, piece: bytes) -> None:
         side.steps += 1
         if side.steps > MAX_SASL_STEPS:
             raise LimitExceeded(f"link: over {MAX_SASL_STEPS} steps of SASL (MAX_SASL_STEPS)")
-        side.expect(_Field.DATA, _bounded(piece, MAX_SASL_DATA, f"the {side.name}'s data of SASL", "MAX_SASL_DATA"))
+        side.expect(Field.DATA, _bounded(piece, MAX_SASL_DATA, f"the {side.name}'s data of SASL", "MAX_SASL_DATA"))
 
 
-_CLIENT: dict[_Field, Callable[[LinkObserver, _Side, bytes], None]] = {
-    _Field.MAGIC: LinkObserver._on_magic,
-    _Field.HEADER: LinkObserver._on_client_header,
-    _Field.MESSAGE: LinkObserver._on_message,
-    _Field.MECHANISM: LinkObserver._on_mechanism,
-    _Field.TICKET: LinkObserver._on_ticket,
-    _Field.NAME_SIZE: LinkObserver._on_name_size,
-    _Field.NAME: LinkObserver._on_name,
-    _Field.DATA_SIZE: LinkObserver._on_data_size,
-    _Field.DATA: LinkObserver._on_client_data,
+_CLIENT: dict[Field, Callable[[LinkObserver, Side, bytes], None]] = {
+    Field.MAGIC: LinkObserver._on_magic,
+    Field.HEADER: LinkObserver._on_client_header,
+    Field.MESSAGE: LinkObserver._on_message,
+    Field.MECHANISM: LinkObserver._on_mechanism,
+    Field.TICKET: LinkObserver._on_ticket,
+    Field.NAME_SIZE: LinkObserver._on_name_size,
+    Field.NAME: LinkObserver._on_name,
+    Field.DATA_SIZE: LinkObserver._on_data_size,
+    Field.DATA: LinkObserver._on_client_data,
 }
 
-_SERVER: dict[_Field, Callable[[LinkObserver, _Side, bytes], None]] = {
-    _Field.MAGIC: LinkObserver._on_magic,
-    _Field.HEADER: LinkObserver._on_server_header,
-    _Field.REPLY: LinkObserver._on_reply,
-    _Field.NAMES_SIZE: LinkObserver._on_names_size,
-    _Field.NAMES: LinkObserver._on_names,
-    _Field.DATA_SIZE: LinkObserver._on_data_size,
-    _Field.DATA: LinkObserver._on_server_data,
-    _Field.COMPLETE: LinkObserver._on_complete,
-    _Field.ACCEPTED: LinkObserver._on_accepted,
-    _Field.TEXT_SIZE: LinkObserver._on_text_size,
-    _Field.TEXT: LinkObserver._on_text,
-    _Field.RESULT: LinkObserver._on_result,
+_SERVER: dict[Field, Callable[[LinkObserver, Side, bytes], None]] = {
+    Field.MAGIC: LinkObserver._on_magic,
+    Field.HEADER: LinkObserver._on_server_header,
+    Field.REPLY: LinkObserver._on_reply,
+    Field.NAMES_SIZE: LinkObserver._on_names_size,
+    Field.NAMES: LinkObserver._on_names,
+    Field.DATA_SIZE: LinkObserver._on_data_size,
+    Field.DATA: LinkObserver._on_server_data,
+    Field.COMPLETE: LinkObserver._on_complete,
+    Field.ACCEPTED: LinkObserver._on_accepted,
+    Field.TEXT_SIZE: LinkObserver._on_text_size,
+    Field.TEXT: LinkObserver._on_text,
+    Field.RESULT: LinkObserver._on_result,
 }
 
 

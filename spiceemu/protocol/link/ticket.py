@@ -88,6 +88,7 @@ class TicketKey:
         """Make a new key.
 
         :param random_bits: source of randomness, such as ``secrets.randbits``; a seeded one makes the same key again.
+        :returns: an RSA key of 1024 bits.
         """
         while True:
             primes = tuple(_random_prime(bits, random_bits) for bits in PRIME_BITS)
@@ -100,6 +101,7 @@ class TicketKey:
         ``None`` if the 128 bytes were not made for this key or were changed on the way. What to answer then is the
         server's policy: releases before 0.12.5 did not mind when they asked for no password.
 
+        :returns: bytes, or None.
         :raises InvalidValue: the ciphertext has another length.
         """
         if len(ciphertext) != TICKET_SIZE:
@@ -143,6 +145,7 @@ def process_key() -> TicketKey:
 def encrypt_ticket(public_der: bytes, password: bytes, *, random_bits: Callable[[int], int] = system_random) -> bytes:
     """Return the 128 bytes a client sends for a password, which may be empty.
 
+    :returns: the ticket.
     :raises InvalidData: the server's public key is not one.
     :raises InvalidValue: the password holds a NUL or more than ``MAX_PASSWORD_LENGTH`` bytes.
     """
@@ -152,6 +155,7 @@ def encrypt_ticket(public_der: bytes, password: bytes, *, random_bits: Callable[
 def encrypt(public_der: bytes, plaintext: bytes, *, random_bits: Callable[[int], int] = system_random) -> bytes:
     """Return 128 bytes that only the owner of the public key can read: any plaintext of up to 86 bytes.
 
+    :returns: the ciphertext.
     :raises InvalidData: the public key is not one.
     :raises InvalidValue: the plaintext is too long.
     """
@@ -168,6 +172,7 @@ def encrypt(public_der: bytes, plaintext: bytes, *, random_bits: Callable[[int],
 def parse_public_key(public_der: bytes) -> int:
     """Return the modulus of a link reply's public key, by the only encoding it can have.
 
+    :returns: the modulus, a number of 1024 bits.
     :raises InvalidData: anything else, such as the zeros a SASL server sends.
     """
     modulus = public_der[len(DER_PREFIX) : -len(DER_SUFFIX)]
@@ -181,6 +186,7 @@ def parse_public_key(public_der: bytes) -> int:
 def password_bytes(value: str | bytes | None) -> bytes:
     """Return a password as a ticket holds it, without its NUL: text as UTF-8, ``None`` as nothing.
 
+    :returns: at most ``MAX_PASSWORD_LENGTH`` bytes.
     :raises InvalidValue: it has no UTF-8, or holds a NUL or more than ``MAX_PASSWORD_LENGTH`` bytes.
     """
     try:
@@ -222,6 +228,7 @@ class Password:
         :param candidate: result of :meth:`TicketKey.decrypt`; it counts up to its first NUL, as in spice-server.
             ``None``, a ticket that does not decrypt, is wrong even when no password is asked for (0.12.5 and later).
         :param now: the time, on the clock of ``expires_at``.
+        :returns: True where no password is asked for, or this is the right one and its time is not over.
         """
         if candidate is None:
             return False

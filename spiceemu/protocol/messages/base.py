@@ -13,21 +13,21 @@ from spiceemu.protocol.messages.message import ALL_CHANNELS, Message, message
 from spiceemu.protocol.messages.types import ChannelWait
 
 
-@message(ALL_CHANNELS, server=1)
+@message(ALL_CHANNELS, server=1, feature=Feature.PROTOCOL_MAJOR2)
 class Migrate(Message):
     """The channel stops here; flags say whether a flush mark and data follow."""
 
     flags: int = wire(FlagsOf(Int32ul, MigrateFlags))
 
 
-@message(ALL_CHANNELS, server=2, client=5)
+@message(ALL_CHANNELS, server=2, client=5, feature=Feature.PROTOCOL_MAJOR2)
 class MigrateData(Message):
     """The channel's state, from the source to the client, and by the client to the target."""
 
     data: bytes = wire(GreedyBytes, default=b"")
 
 
-@message(ALL_CHANNELS, server=3)
+@message(ALL_CHANNELS, server=3, feature=Feature.PROTOCOL_MAJOR2)
 class SetAck(Message):
     """Opens an acknowledgement window: ACK_SYNC at once, then an ACK after every ``window`` messages.
 
@@ -38,7 +38,7 @@ class SetAck(Message):
     window: int = wire(Int32ul)
 
 
-@message(ALL_CHANNELS, server=4, beside_main=Feature.CHANNEL_PINGS)
+@message(ALL_CHANNELS, server=4, feature=Feature.PROTOCOL_MAJOR2, beside_main=Feature.CHANNEL_PINGS)
 class Ping(Message):
     """Asks for a PONG of the same id and timestamp; ``data`` is padding for the bandwidth test."""
 
@@ -47,7 +47,7 @@ class Ping(Message):
     data: bytes = wire(GreedyBytes, default=b"")
 
 
-@message(ALL_CHANNELS, server=5)
+@message(ALL_CHANNELS, server=5, feature=Feature.PROTOCOL_MAJOR2)
 class WaitForChannels(Message):
     """The client stops reading here until the other channels have received the serials named."""
 
@@ -55,7 +55,7 @@ class WaitForChannels(Message):
     wait_list: Sequence[ChannelWait] = wire(ArrayOf(ChannelWait, "wait_count"))
 
 
-@message(ALL_CHANNELS, server=6, client=6)
+@message(ALL_CHANNELS, server=6, client=6, feature=Feature.PROTOCOL_MAJOR2)
 class Disconnecting(Message):
     """The sender is about to close; ``time_stamp`` in nanoseconds."""
 
@@ -63,7 +63,7 @@ class Disconnecting(Message):
     reason: int = wire(EnumOf(Int32ul, LinkErr))
 
 
-@message(ALL_CHANNELS, server=7)
+@message(ALL_CHANNELS, server=7, feature=Feature.PROTOCOL_MAJOR2)
 class Notify(Message):
     """A text for the user. Real servers send a NUL behind it that ``message_len`` does not count (``trailing``)."""
 
@@ -82,24 +82,24 @@ class List(Message):
     data: bytes = wire(GreedyBytes, default=b"")
 
 
-@message(ALL_CHANNELS, server=100)
+@message(ALL_CHANNELS, server=100, feature=Feature.PROTOCOL_MAJOR2)
 class BaseLast(Message):
     """Marks the end of the base ids; never sent."""
 
 
-@message(ALL_CHANNELS, client=1)
+@message(ALL_CHANNELS, client=1, feature=Feature.PROTOCOL_MAJOR2)
 class AckSync(Message):
     """The window of that generation begins."""
 
     generation: int = wire(Int32ul)
 
 
-@message(ALL_CHANNELS, client=2)
+@message(ALL_CHANNELS, client=2, feature=Feature.PROTOCOL_MAJOR2)
 class Ack(Message):
     """Another window of messages has been received."""
 
 
-@message(ALL_CHANNELS, client=3, beside_main=Feature.CHANNEL_PINGS)
+@message(ALL_CHANNELS, client=3, feature=Feature.PROTOCOL_MAJOR2, beside_main=Feature.CHANNEL_PINGS)
 class Pong(Message):
     """Answers a PING; its padding is not sent back."""
 
@@ -107,6 +107,6 @@ class Pong(Message):
     timestamp: int = wire(Int64ul)
 
 
-@message(ALL_CHANNELS, client=4)
+@message(ALL_CHANNELS, client=4, feature=Feature.PROTOCOL_MAJOR2)
 class MigrateFlushMark(Message):
     """All that the client had to say before the migration has been said."""

@@ -83,7 +83,7 @@ __all__ = [
 DISPLAY = ChannelType.DISPLAY
 
 
-@message(DISPLAY, server=101, unless=Feature.SURFACES)
+@message(DISPLAY, server=101, feature=Feature.PROTOCOL_MAJOR2, unless=Feature.SURFACES)
 class Mode(Message):
     """The screen's size and depth, as servers without surfaces announce it."""
 
@@ -92,17 +92,17 @@ class Mode(Message):
     bits: int = wire(Int32ul)
 
 
-@message(DISPLAY, server=102)
+@message(DISPLAY, server=102, feature=Feature.PROTOCOL_MAJOR2)
 class Mark(Message):
     """What was drawn so far may be shown."""
 
 
-@message(DISPLAY, server=103, unless=Feature.SURFACES)
+@message(DISPLAY, server=103, feature=Feature.PROTOCOL_MAJOR2, unless=Feature.SURFACES)
 class Reset(Message):
     """The screen is gone; MODE brings a new one."""
 
 
-@message(DISPLAY, server=105)
+@message(DISPLAY, server=105, feature=Feature.PROTOCOL_MAJOR2)
 class InvalList(Message):
     """Cached pictures to forget."""
 
@@ -110,7 +110,7 @@ class InvalList(Message):
     resources: Sequence[ResourceID] = wire(ArrayOf(ResourceID, "count"))
 
 
-@message(DISPLAY, server=106)
+@message(DISPLAY, server=106, feature=Feature.PROTOCOL_MAJOR2)
 class InvalAllPixmaps(Message):
     """All cached pictures to forget, once the other channels have come as far as listed."""
 
@@ -118,19 +118,19 @@ class InvalAllPixmaps(Message):
     wait_list: Sequence[ChannelWait] = wire(ArrayOf(ChannelWait, "wait_count"), default=())
 
 
-@message(DISPLAY, server=107)
+@message(DISPLAY, server=107, feature=Feature.PROTOCOL_MAJOR2)
 class InvalPalette(Message):
     """A cached palette to forget."""
 
     id: int = wire(Int64ul)
 
 
-@message(DISPLAY, server=108)
+@message(DISPLAY, server=108, feature=Feature.PROTOCOL_MAJOR2)
 class InvalAllPalettes(Message):
     """All cached palettes to forget."""
 
 
-@message(DISPLAY, server=122)
+@message(DISPLAY, server=122, feature=Feature.PROTOCOL_MAJOR2)
 class StreamCreate(Message):
     """A video begins: frames of stream size, shown at ``dest`` on a surface."""
 
@@ -147,7 +147,7 @@ class StreamCreate(Message):
     clip: Clip = wire(Clip, default_factory=Clip)
 
 
-@message(DISPLAY, server=123)
+@message(DISPLAY, server=123, feature=Feature.PROTOCOL_MAJOR2)
 class StreamData(Message):
     """A frame of a video."""
 
@@ -156,7 +156,7 @@ class StreamData(Message):
     data: bytes = wire(Blob("data_size"))
 
 
-@message(DISPLAY, server=124)
+@message(DISPLAY, server=124, feature=Feature.PROTOCOL_MAJOR2)
 class StreamClip(Message):
     """A video's new clip."""
 
@@ -164,14 +164,14 @@ class StreamClip(Message):
     clip: Clip = wire(Clip)
 
 
-@message(DISPLAY, server=125)
+@message(DISPLAY, server=125, feature=Feature.PROTOCOL_MAJOR2)
 class StreamDestroy(Message):
     """A video ends."""
 
     id: int = wire(Int32ul)
 
 
-@message(DISPLAY, server=126)
+@message(DISPLAY, server=126, feature=Feature.PROTOCOL_MAJOR2)
 class StreamDestroyAll(Message):
     """All videos end."""
 
@@ -247,7 +247,7 @@ class GlDraw(Message):
     h: int = wire(Int32ul)
 
 
-@message(DISPLAY, client=101)
+@message(DISPLAY, client=101, feature=Feature.PROTOCOL_MAJOR2)
 class Init(Message):
     """The client's first message: its picture cache and its GLZ dictionary, sizes in pixels."""
 

@@ -26,7 +26,7 @@ from spiceemu.protocol.messages.types import (
 DISPLAY = ChannelType.DISPLAY
 
 
-@message(DISPLAY, server=104)
+@message(DISPLAY, server=104, feature=Feature.PROTOCOL_MAJOR2)
 class CopyBits(Message):
     """Copies a part of a surface to ``base.box`` on the same surface."""
 
@@ -43,7 +43,7 @@ class Fill(Record):
     mask: QMask = wire(QMask, default_factory=QMask)
 
 
-@message(DISPLAY, server=302)
+@message(DISPLAY, server=302, feature=Feature.PROTOCOL_MAJOR2)
 class DrawFill(Message):
     """Fills with a brush."""
 
@@ -63,7 +63,7 @@ class Opaque(Record):
     mask: QMask = wire(QMask, default_factory=QMask)
 
 
-@message(DISPLAY, server=303)
+@message(DISPLAY, server=303, feature=Feature.PROTOCOL_MAJOR2)
 class DrawOpaque(Message):
     """Draws a picture combined with a brush."""
 
@@ -82,7 +82,7 @@ class Copy(Record):
     mask: QMask = wire(QMask, default_factory=QMask)
 
 
-@message(DISPLAY, server=304)
+@message(DISPLAY, server=304, feature=Feature.PROTOCOL_MAJOR2)
 class DrawCopy(Message):
     """Draws ``data.src_area`` of a picture at ``base.box``."""
 
@@ -90,7 +90,7 @@ class DrawCopy(Message):
     data: Copy = wire(Copy)
 
 
-@message(DISPLAY, server=305)
+@message(DISPLAY, server=305, feature=Feature.PROTOCOL_MAJOR2)
 class DrawBlend(Message):
     """As DRAW_COPY, with a raster operation that reads the destination."""
 
@@ -105,7 +105,7 @@ class MaskOnly(Record):
     mask: QMask = wire(QMask, default_factory=QMask)
 
 
-@message(DISPLAY, server=306)
+@message(DISPLAY, server=306, feature=Feature.PROTOCOL_MAJOR2)
 class DrawBlackness(Message):
     """Makes everything black."""
 
@@ -113,7 +113,7 @@ class DrawBlackness(Message):
     data: MaskOnly = wire(MaskOnly, default_factory=MaskOnly)
 
 
-@message(DISPLAY, server=307)
+@message(DISPLAY, server=307, feature=Feature.PROTOCOL_MAJOR2)
 class DrawWhiteness(Message):
     """Makes everything white."""
 
@@ -121,7 +121,7 @@ class DrawWhiteness(Message):
     data: MaskOnly = wire(MaskOnly, default_factory=MaskOnly)
 
 
-@message(DISPLAY, server=308)
+@message(DISPLAY, server=308, feature=Feature.PROTOCOL_MAJOR2)
 class DrawInvers(Message):
     """Inverts every bit."""
 
@@ -141,7 +141,7 @@ class Rop3(Record):
     mask: QMask = wire(QMask, default_factory=QMask)
 
 
-@message(DISPLAY, server=309)
+@message(DISPLAY, server=309, feature=Feature.PROTOCOL_MAJOR2)
 class DrawRop3(Message):
     """Combines picture, brush and destination."""
 
@@ -160,7 +160,7 @@ class Stroke(Record):
     back_mode: int = wire(FlagsOf(Int16ul, Ropd), default=0)
 
 
-@message(DISPLAY, server=310)
+@message(DISPLAY, server=310, feature=Feature.PROTOCOL_MAJOR2)
 class DrawStroke(Message):
     """Draws along a path."""
 
@@ -180,7 +180,7 @@ class Text(Record):
     back_mode: int = wire(FlagsOf(Int16ul, Ropd), default=0)
 
 
-@message(DISPLAY, server=311)
+@message(DISPLAY, server=311, feature=Feature.PROTOCOL_MAJOR2)
 class DrawText(Message):
     """Draws characters, given as rasters."""
 
@@ -198,7 +198,7 @@ class Transparent(Record):
     true_color: int = wire(Int32ul)
 
 
-@message(DISPLAY, server=312)
+@message(DISPLAY, server=312, feature=Feature.PROTOCOL_MAJOR2)
 class DrawTransparent(Message):
     """Draws a picture without the pixels of one colour."""
 
@@ -216,7 +216,7 @@ class AlphaBlend(Record):
     src_area: Rect = wire(Rect)
 
 
-@message(DISPLAY, server=313)
+@message(DISPLAY, server=313, feature=Feature.PROTOCOL_MAJOR2)
 class DrawAlphaBlend(Message):
     """Blends a picture by its alpha."""
 

@@ -13,33 +13,33 @@ from spiceemu.protocol.messages.message import Message, message
 INPUTS = ChannelType.INPUTS
 
 
-@message(INPUTS, server=101)
+@message(INPUTS, server=101, feature=Feature.PROTOCOL_MAJOR2)
 class Init(Message):
     """The first message: the keyboard's locks."""
 
     keyboard_modifiers: int = wire(FlagsOf(Int16ul, KeyboardModifierFlags))
 
 
-@message(INPUTS, server=102, client=103)
+@message(INPUTS, server=102, client=103, feature=Feature.PROTOCOL_MAJOR2)
 class KeyModifiers(Message):
     """The keyboard's locks have changed, or shall."""
 
     modifiers: int = wire(FlagsOf(Int16ul, KeyboardModifierFlags))
 
 
-@message(INPUTS, server=111)
+@message(INPUTS, server=111, feature=Feature.PROTOCOL_MAJOR2)
 class MouseMotionAck(Message):
     """Four motions or positions have arrived."""
 
 
-@message(INPUTS, client=101)
+@message(INPUTS, client=101, feature=Feature.PROTOCOL_MAJOR2)
 class KeyDown(Message):
     """Keys go down: up to four bytes of PC AT scancode set 1, lowest byte first."""
 
     code: int = wire(Int32ul)
 
 
-@message(INPUTS, client=102)
+@message(INPUTS, client=102, feature=Feature.PROTOCOL_MAJOR2)
 class KeyUp(Message):
     """Keys go up: as KEY_DOWN, the release codes."""
 
@@ -53,7 +53,7 @@ class KeyScancode(Message):
     data: bytes = wire(GreedyBytes)
 
 
-@message(INPUTS, client=111)
+@message(INPUTS, client=111, feature=Feature.PROTOCOL_MAJOR2)
 class MouseMotion(Message):
     """The mouse moved by so many steps (server mouse mode)."""
 
@@ -62,7 +62,7 @@ class MouseMotion(Message):
     buttons_state: int = wire(FlagsOf(Int16ul, MouseButtonMask))
 
 
-@message(INPUTS, client=112)
+@message(INPUTS, client=112, feature=Feature.PROTOCOL_MAJOR2)
 class MousePosition(Message):
     """The pointer is there, in pixels of a display (client mouse mode)."""
 
@@ -72,7 +72,7 @@ class MousePosition(Message):
     display_id: int = wire(Int8ul)
 
 
-@message(INPUTS, client=113)
+@message(INPUTS, client=113, feature=Feature.PROTOCOL_MAJOR2)
 class MousePress(Message):
     """A button goes down."""
 
@@ -80,7 +80,7 @@ class MousePress(Message):
     buttons_state: int = wire(FlagsOf(Int16ul, MouseButtonMask))
 
 
-@message(INPUTS, client=114)
+@message(INPUTS, client=114, feature=Feature.PROTOCOL_MAJOR2)
 class MouseRelease(Message):
     """A button goes up."""
 

@@ -23,12 +23,12 @@ class MigrateBegin(Message):
     dst_info: DstInfo = wire(DstInfo)
 
 
-@message(MAIN, server=102, unless=Feature.WITHOUT_MIGRATION)
+@message(MAIN, server=102, feature=Feature.PROTOCOL_MAJOR2, unless=Feature.WITHOUT_MIGRATION)
 class MigrateCancel(Message):
     """The migration that was begun does not take place."""
 
 
-@message(MAIN, server=103)
+@message(MAIN, server=103, feature=Feature.PROTOCOL_MAJOR2)
 class Init(Message):
     """The first message of a session. ``multi_media_time`` in milliseconds."""
 
@@ -42,7 +42,7 @@ class Init(Message):
     ram_hint: int = wire(Int32ul)
 
 
-@message(MAIN, server=104)
+@message(MAIN, server=104, feature=Feature.PROTOCOL_MAJOR2)
 class ChannelsList(Message):
     """The channels that a client may open."""
 
@@ -50,7 +50,7 @@ class ChannelsList(Message):
     channels: Sequence[ChannelId] = wire(ArrayOf(ChannelId, "num_of_channels"))
 
 
-@message(MAIN, server=105)
+@message(MAIN, server=105, feature=Feature.PROTOCOL_MAJOR2)
 class MouseMode(Message):
     """Who moves the pointer from now on."""
 
@@ -58,40 +58,40 @@ class MouseMode(Message):
     current_mode: int = wire(FlagsOf(Int16ul, Mode))
 
 
-@message(MAIN, server=106)
+@message(MAIN, server=106, feature=Feature.PROTOCOL_MAJOR2)
 class MultiMediaTime(Message):
     """The clock that sound and video are timed by, in milliseconds."""
 
     time: int = wire(Int32ul)
 
 
-@message(MAIN, server=107)
+@message(MAIN, server=107, feature=Feature.PROTOCOL_MAJOR2)
 class AgentConnected(Message):
     """The guest's agent is there."""
 
 
-@message(MAIN, server=108)
+@message(MAIN, server=108, feature=Feature.PROTOCOL_MAJOR2)
 class AgentDisconnected(Message):
     """The guest's agent has gone."""
 
     error_code: int = wire(EnumOf(Int32ul, LinkErr))
 
 
-@message(MAIN, server=109, client=107)
+@message(MAIN, server=109, client=107, feature=Feature.PROTOCOL_MAJOR2)
 class AgentData(Message):
     """A piece of a VDAgentMessage, at most 2048 bytes from the server; costs a token."""
 
     data: bytes = wire(GreedyBytes)
 
 
-@message(MAIN, server=110, client=108)
+@message(MAIN, server=110, client=108, feature=Feature.PROTOCOL_MAJOR2)
 class AgentToken(Message):
     """The receiver may send that many more AGENT_DATA."""
 
     num_tokens: int = wire(Int32ul)
 
 
-@message(MAIN, server=111, unless=Feature.WITHOUT_MIGRATION)
+@message(MAIN, server=111, feature=Feature.PROTOCOL_MAJOR2, unless=Feature.WITHOUT_MIGRATION)
 class MigrateSwitchHost(Message):
     """Asks the client to leave and begin a new session there."""
 
@@ -148,36 +148,36 @@ class MigrateDstSeamlessNack(Message):
     """The target cannot take over the state."""
 
 
-@message(MAIN, client=101)
+@message(MAIN, client=101, feature=Feature.PROTOCOL_MAJOR2)
 class ClientInfo(Message):
     """The size of the client's cache; no client in use sends it."""
 
     cache_size: int = wire(Int64ul)
 
 
-@message(MAIN, client=102)
+@message(MAIN, client=102, feature=Feature.PROTOCOL_MAJOR2)
 class MigrateConnected(Message):
     """The client has linked its channels to the target."""
 
 
-@message(MAIN, client=103)
+@message(MAIN, client=103, feature=Feature.PROTOCOL_MAJOR2)
 class MigrateConnectError(Message):
     """The client could not link to the target."""
 
 
-@message(MAIN, client=104)
+@message(MAIN, client=104, feature=Feature.PROTOCOL_MAJOR2)
 class AttachChannels(Message):
     """The client is ready for the list of channels."""
 
 
-@message(MAIN, client=105)
+@message(MAIN, client=105, feature=Feature.PROTOCOL_MAJOR2)
 class MouseModeRequest(Message):
     """The client would like this mouse mode."""
 
     mode: int = wire(FlagsOf(Int16ul, Mode))
 
 
-@message(MAIN, client=106)
+@message(MAIN, client=106, feature=Feature.PROTOCOL_MAJOR2)
 class AgentStart(Message):
     """The client talks to the agent, and takes that many AGENT_DATA from it."""
 

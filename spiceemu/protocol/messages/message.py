@@ -14,19 +14,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, UnknownMessage
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.layout import fields as layout
 from spiceemu.protocol.layout.build import BUILD_ERRORS, explain
-from spiceemu.protocol.layout.compiler import Functions, functions_of
-from spiceemu.protocol.layout.parse import Malformed, TooMany, fixed_reader
-from spiceemu.protocol.levels.compat import Feature
+from spiceemu.protocol.layout.compiler import fixed_reader, functions_of
+from spiceemu.protocol.layout.parse import Malformed, TooMany
+from spiceemu.protocol.levels.channels import CHANNELS
 
 if TYPE_CHECKING:
     from enum import IntEnum
+
+    from spiceemu.protocol.layout.writer import Functions
+    from spiceemu.protocol.levels.compat import Feature
 
 SERVER = "server"
 """Sent by the server."""
@@ -34,8 +37,11 @@ CLIENT = "client"
 """Sent by the client."""
 DIRECTIONS = (SERVER, CLIENT)
 
-ALL_CHANNELS = tuple(channel for channel in ChannelType if channel is not ChannelType.TUNNEL)
-"""The channels that have messages; spice.proto declares none on ``tunnel``, not even the base ones."""
+ALL_CHANNELS = [ChannelType(channel) for channel in CHANNELS]
+"""The channels that have messages; spice.proto declares none on ``tunnel``, not even the base ones.
+
+A channel for which a message is declared becomes one of them, and has those that all channels have.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Spec:
 
     name: str
     proto_name: str
-    channels: tuple[ChannelType, ...]
+    channels: Sequence[ChannelType]
     ids: Mapping[str, int]
     capability: IntEnum | None
     feature: Feature
@@ -83,6 +89,7 @@ class Message(layout.Record):
     def parse(cls, body: bytes) -> Self:
         """Read a message's body, without any header.
 
+        :returns: the message, with what stands behind its layout as ``trailing``.
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a count over its named limit.
         """
@@ -100,6 +107,7 @@ class Message(layout.Record):
     def pieces(self) -> list[bytes]:
         """The body as a list of buffers; payloads are the very objects the message holds, not copies.
 
+        :returns: bytes objects that make the body one after the other.
         :raises InvalidValue: naming the field that does not fit.
         """
         try:
@@ -140,25 +148,26 @@ _by_id: dict[tuple[ChannelType, str], dict[int, type[Message]]] = {
 def message(
     channels: ChannelType | Iterable[ChannelType],
     *,
+    feature: Feature,
     server: int | None = None,
     client: int | None = None,
     capability: IntEnum | None = None,
-    feature: Feature = Feature.PROTOCOL_MAJOR2,
     beside_main: Feature | None = None,
     unless: Feature | None = None,
 ) -> Callable[[type[MessageType]], type[MessageType]]:
     """Declare a message.
 
     :param channels: where it exists.
+    :param feature: what a compat level must have for the message to exist there. No message is at 0.4 by default.
     :param server: its id when a server sends it.
     :param client: its id when a client sends it.
     :param capability: the capability that the receiving side must have announced.
-    :param feature: what a compat level must have for the message to exist there.
     :param beside_main: the same on other channels than main, if it is another.
     :param unless: a feature whose levels send it no more.
+    :returns: a decorator, which makes a class of ``wire`` fields the message.
     """
     ids = {direction: number for direction, number in ((SERVER, server), (CLIENT, client)) if number is not None}
-    places = (channels,) if isinstance(channels, ChannelType) else tuple(channels)
+    places = [channels] if isinstance(channels, ChannelType) else channels if channels is ALL_CHANNELS else [*channels]
 
     def declare(cls: type[MessageType]) -> type[MessageType]:
         home = places[0].name.lower() if len(places) == 1 else cls.__module__.rpartition(".")[2]
@@ -174,12 +183,28 @@ def message(
             unless=unless,
         )
         for channel in places:
-            for direction, number in ids.items():
-                known = _by_id[channel, direction].setdefault(number, made)
-                assert known is made, f"{made.spec.name} and {known.spec.name} share an id"
+            if channel not in ALL_CHANNELS:
+                _open_channel(channel)
+            _enter(made, channel)
         return made
 
     return declare
+
+
+def _enter(kind: type[Message], channel: ChannelType) -> None:
+    """Note a message under its ids on a channel."""
+    for direction, number in kind.spec.ids.items():
+        known = _by_id[channel, direction].setdefault(number, kind)
+        assert known is kind, f"{kind.spec.name} and {known.spec.name} share an id"
+
+
+def _open_channel(channel: ChannelType) -> None:
+    """Give a channel type that had no messages those that all channels have."""
+    ALL_CHANNELS.append(channel)
+    for direction in DIRECTIONS:
+        for kind in _by_id[ChannelType.MAIN, direction].values():
+            if kind.spec.channels is ALL_CHANNELS:
+                _enter(kind, channel)
 
 
 def reader_of(cls: type[MessageType]) -> Callable[[bytes], MessageType]:
@@ -198,6 +223,7 @@ def messages_of(channel: ChannelType, direction: str) -> dict[int, type[Message]
 def lookup(channel: ChannelType, direction: str, number: int) -> type[Message]:
     """The class of a message.
 
+    :returns: the class that was declared with this id.
     :raises UnknownMessage: where the protocol has none of this id.
     """
     found = _by_id[channel, direction].get(number)

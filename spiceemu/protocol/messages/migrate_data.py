@@ -18,14 +18,13 @@ Sources: spice-server ``migration-protocol.h``, ``dcc-send.cpp``, ``char-device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import ClassVar, Final, Self
 
 from construct import Bytes, GreedyBytes, Int8ul, Int16ul, Int32sl, Int32ul, Int64sl, Int64ul
 
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage
-from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.layout.build import BUILD_ERRORS, explain
 from spiceemu.protocol.layout.compiler import functions_of
@@ -180,6 +179,9 @@ class SurfacesAtClient(Record):
         return Packed(self.surfaces if self.is_lossy else b"", _ID_AND_RECTANGLE, LossySurface)
 
 
+_by_magic: dict[bytes, type[ChannelData]] = {}
+
+
 class ChannelData(Record):
     """Base of the states. What is left out when one is made is as of a channel on which nothing has happened."""
 
@@ -187,10 +189,15 @@ class ChannelData(Record):
     name: ClassVar[str]
     magic: ClassVar[bytes]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        _by_magic[cls.magic] = cls
+
     @classmethod
     def parse(cls, body: bytes) -> Self:
         """Read the ``data`` of a MIGRATE_DATA.
 
+        :returns: the state.
         :raises MalformedMessage: naming the field and its offset.
         :raises LimitExceeded: for a size or count over its named limit.
         """
@@ -210,6 +217,7 @@ class ChannelData(Record):
     def build(self) -> bytes:
         """The state as a MIGRATE_DATA carries it.
 
+        :returns: at most ``MAX_MIGRATE_DATA`` bytes.
         :raises InvalidValue: naming the field that does not fit.
         """
         try:
@@ -324,16 +332,10 @@ class SmartcardData(ChannelData):
         _check_device(self.base, "base")
 
 
-DATA_OF: Final[Mapping[ChannelType, type[ChannelData]]] = {
-    ChannelType.MAIN: MainData,
-    ChannelType.DISPLAY: DisplayData,
-    ChannelType.INPUTS: InputsData,
-    ChannelType.SMARTCARD: SmartcardData,
-    ChannelType.USBREDIR: SpicevmcData,
-    ChannelType.PORT: SpicevmcData,
-    ChannelType.WEBDAV: SpicevmcData,
-}
-"""What each channel's state is; the other channels have none."""
+def layout_of_state(magic: bytes) -> type[ChannelData] | None:
+    """The class of the state that begins with a magic, as ``ChannelFacts.state`` has it; None where there is none."""
+    return _by_magic.get(magic)
+
 
 WITH_STATE: Final = MigrateFlags.NEED_FLUSH | MigrateFlags.NEED_DATA_TRANSFER
 """What MIGRATE asks for on a channel that has a state; on the others it asks for nothing."""

@@ -15,7 +15,7 @@ from spiceemu.protocol.messages.message import Message, message
 PLAYBACK = ChannelType.PLAYBACK
 
 
-@message(PLAYBACK, server=101)
+@message(PLAYBACK, server=101, feature=Feature.PROTOCOL_MAJOR2)
 class Data(Message):
     """Sound to play at ``time``, milliseconds of the multimedia clock."""
 
@@ -23,7 +23,7 @@ class Data(Message):
     data: bytes = wire(GreedyBytes)
 
 
-@message(PLAYBACK, server=102)
+@message(PLAYBACK, server=102, feature=Feature.PROTOCOL_MAJOR2)
 class Mode(Message):
     """How the sound is encoded from now on."""
 
@@ -32,7 +32,7 @@ class Mode(Message):
     data: bytes = wire(GreedyBytes, default=b"")
 
 
-@message(PLAYBACK, server=103)
+@message(PLAYBACK, server=103, feature=Feature.PROTOCOL_MAJOR2)
 class Start(Message):
     """Sound begins; frequency in hertz."""
 
@@ -42,7 +42,7 @@ class Start(Message):
     time: int = wire(Int32ul)
 
 
-@message(PLAYBACK, server=104)
+@message(PLAYBACK, server=104, feature=Feature.PROTOCOL_MAJOR2)
 class Stop(Message):
     """Sound ends."""
 

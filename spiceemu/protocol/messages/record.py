@@ -15,7 +15,7 @@ from spiceemu.protocol.messages.message import Message, message
 RECORD = ChannelType.RECORD
 
 
-@message(RECORD, server=101)
+@message(RECORD, server=101, feature=Feature.PROTOCOL_MAJOR2)
 class Start(Message):
     """Asks the client to record; frequency in hertz."""
 
@@ -24,7 +24,7 @@ class Start(Message):
     frequency: int = wire(Int32ul)
 
 
-@message(RECORD, server=102)
+@message(RECORD, server=102, feature=Feature.PROTOCOL_MAJOR2)
 class Stop(Message):
     """Asks the client to stop."""
 
@@ -44,7 +44,7 @@ class Mute(Message):
     mute: int = wire(Int8ul)
 
 
-@message(RECORD, client=101)
+@message(RECORD, client=101, feature=Feature.PROTOCOL_MAJOR2)
 class Data(Message):
     """Recorded sound."""
 
@@ -52,7 +52,7 @@ class Data(Message):
     data: bytes = wire(GreedyBytes)
 
 
-@message(RECORD, client=102)
+@message(RECORD, client=102, feature=Feature.PROTOCOL_MAJOR2)
 class Mode(Message):
     """How the sound is encoded from now on."""
 
@@ -61,7 +61,7 @@ class Mode(Message):
     data: bytes = wire(GreedyBytes, default=b"")
 
 
-@message(RECORD, client=103)
+@message(RECORD, client=103, feature=Feature.PROTOCOL_MAJOR2)
 class StartMark(Message):
     """When recording began, milliseconds of the multimedia clock."""
 

@@ -14,7 +14,7 @@ VMC = (ChannelType.USBREDIR, ChannelType.PORT, ChannelType.WEBDAV)
 PORTS = (ChannelType.PORT, ChannelType.WEBDAV)
 
 
-@message(VMC, server=101, client=101)
+@message(VMC, server=101, client=101, feature=Feature.PROTOCOL_MAJOR2)
 class Data(Message):
     """Bytes of the device."""
 

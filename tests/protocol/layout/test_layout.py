@@ -26,15 +26,8 @@ from spiceemu.protocol.enums import (
     VideoCodecType,
 )
 from spiceemu.protocol.layout.compiler import functions_of
-from spiceemu.protocol.layout.fields import (
-    SHOWN_BYTES,
-    SHOWN_ELEMENTS,
-    Packed,
-    build_fields,
-    from_fields,
-    parse_fields,
-    to_fields,
-)
+from spiceemu.protocol.layout.dictionaries import build_fields, from_fields, parse_fields, to_fields
+from spiceemu.protocol.layout.fields import SHOWN_BYTES, SHOWN_ELEMENTS, Packed
 from spiceemu.protocol.messages import base, cursor, display, draw, main, playback, smartcard, spicevmc
 from spiceemu.protocol.messages.catalogue import Message
 from spiceemu.protocol.messages.message import reader_of

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, CommonCap, Words
+from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words
+from spiceemu.protocol.levels.channels import CHANNELS, capabilities_of
 from spiceemu.protocol.levels.compat import (
     ADVERTISED,
-    CHANNELS,
     EXTRAPOLATED,
     FEATURES,
     FEATURES_MASK_V04,
@@ -113,11 +113,13 @@ def test_the_recordings_are_of_three_releases() -> None:
 
 def test_capabilities_in_the_tables_are_those_of_their_channels() -> None:
     for channel, capability, _ in (*ADVERTISED, *HEEDED):
-        kind = CommonCap if channel is None else CHANNEL_CAPABILITIES[channel]
+        kind = CommonCap if channel is None else capabilities_of(channel)
         assert type(capability) is kind
     rows = [(channel, capability) for channel, capability, _ in (*ADVERTISED, *HEEDED)]
     own = {(ChannelType.MAIN, 1), (ChannelType.MAIN, 2)}  # heeded before they were offered
     assert {row for row in rows if rows.count(row) > 1} == own
     assert ChannelType.TUNNEL not in CHANNELS
-    everything = {(channel, capability) for channel, kind in CHANNEL_CAPABILITIES.items() for capability in kind}
+    everything = {
+        (channel, capability) for channel, facts in CHANNELS.items() for capability in facts.capabilities or ()
+    }
     assert everything <= set(rows)

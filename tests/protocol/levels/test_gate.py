@@ -257,7 +257,7 @@ def test_what_a_level_and_a_capability_decide(row: Row) -> None:
         found = breaches(CURRENT, row.message, everything - {capability}, row.direction, local=row.local)
         assert Breach(row.what, capability=capability) in found
         assert all(breach.what == row.what and breach.feature is None for breach in found)
-        assert f"{type(capability).__name__}.{capability.name}, which the receiver has not announced" in found[
+        assert f"{type(capability).__name__}.{capability.name}, which the receiver did not announce" in found[
             0
         ].explain(CURRENT)
 

@@ -16,15 +16,15 @@ from hypothesis import given, strategies as st
 from spiceemu.protocol.capabilities import CommonCap, to_words
 from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link.client import build_link_message
+from spiceemu.protocol.link.layouts import HEADER, LINK_REPLY, MAGIC, U32, pack_words
 from spiceemu.protocol.link.observer import (
     MAX_SASL_DATA,
     MAX_SASL_NAME,
     MAX_SASL_NAMES,
     MAX_SASL_STEPS,
-    MAX_UNDECIDED,
     LinkObserver,
 )
-from spiceemu.protocol.link.server import HEADER, LINK_REPLY, MAGIC, U32, pack_words
+from spiceemu.protocol.link.sides import MAX_UNDECIDED
 from spiceemu.protocol.link.ticket import TICKET_SIZE
 
 from .. import captures

@@ -11,12 +11,16 @@ from construct import FormatField, GreedyBytes
 
 from spiceemu.errors import UnknownMessage
 from spiceemu.protocol import enums
-from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType
-from spiceemu.protocol.layout.compiler import least_size
+from spiceemu.protocol.agent.enums import AgentType
+from spiceemu.protocol.agent.message import agent_message
+from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.layout.fields import ArrayOf, Blob, Choice, EnumOf, FlagsOf, ImageBlob, Nothing, Pointer, Record
+from spiceemu.protocol.layout.writer import least_size
+from spiceemu.protocol.levels.channels import capabilities_of
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.messages import catalogue
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message, lookup, messages_of
+from spiceemu.protocol.messages.message import message
 
 from .. import vectors
 from ..records import ALL_MESSAGES
@@ -121,7 +125,7 @@ def test_spec_is_consistent(cls: type[Message]) -> None:
     assert place == (spec.channels[0].name.lower() if len(spec.channels) == 1 else cls.__module__.rpartition(".")[2])
     assert isinstance(spec.feature, Feature)
     if spec.capability is not None:
-        assert all(spec.capability in CHANNEL_CAPABILITIES[channel] for channel in spec.channels)
+        assert all(spec.capability in (capabilities_of(channel) or ()) for channel in spec.channels)
 
 
 def test_every_name_of_a_message_is_its_own() -> None:
@@ -138,3 +142,13 @@ def test_every_module_of_the_catalogue_is_reachable_from_it() -> None:
     modules = {cls.__module__.rpartition(".")[2] for cls in ALL_MESSAGES}
     assert all(hasattr(catalogue, module) for module in modules)
     assert all(issubclass(cls, Record) for cls in ALL_MESSAGES)
+
+
+def test_a_declaration_names_its_feature() -> None:
+    with pytest.raises(TypeError, match="feature"):
+        message(ChannelType.MAIN, server=200)  # type: ignore[call-arg]
+
+
+def test_a_declaration_of_the_agents_names_what_the_receiver_must_have() -> None:
+    with pytest.raises(TypeError, match="capability"):
+        agent_message(AgentType.REPLY)  # type: ignore[call-arg]

@@ -14,12 +14,13 @@ from hypothesis import given, strategies as st
 from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage, RemoteError
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, MAX_SERVER_BODY, FrameReader
-from spiceemu.protocol.layout.compiler import scalar_of
-from spiceemu.protocol.layout.fields import build_fields, is_record, parse_fields, to_fields
+from spiceemu.protocol.layout.dictionaries import build_fields, parse_fields, to_fields
+from spiceemu.protocol.layout.fields import is_record
+from spiceemu.protocol.layout.writer import scalar_of
+from spiceemu.protocol.levels.channels import CHANNELS
 from spiceemu.protocol.messages.base import MigrateData
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER
 from spiceemu.protocol.messages.migrate_data import (
-    DATA_OF,
     MAX_MIGRATE_DATA,
     MAX_SURFACES_AT_CLIENT,
     UNLIMITED,
@@ -33,11 +34,13 @@ from spiceemu.protocol.messages.migrate_data import (
     SmartcardData,
     SpicevmcData,
     SurfacesAtClient,
+    layout_of_state,
 )
 
 from .. import captures
 
 SEAMLESS = {side: f"0.15.1/qemu__migration-seamless-{side}" for side in ("source", "target")}
+DATA_OF = {channel: layout_of_state(facts.state) for channel, facts in CHANNELS.items() if facts.state}
 CLASSES = tuple(dict.fromkeys(DATA_OF.values()))
 #: The second display is one that nothing was drawn on: its client has no surface.
 SIZES = {MainData: {65}, DisplayData: {84, 88}, InputsData: {10}, SpicevmcData: {33}}
@@ -310,3 +313,4 @@ def test_many_surfaces_cost_no_more_memory_than_their_bytes() -> None:
 def test_every_channel_with_a_state_has_one() -> None:
     without = {ChannelType.CURSOR, ChannelType.PLAYBACK, ChannelType.RECORD, ChannelType.TUNNEL}
     assert set(ChannelType) - without == DATA_OF.keys()
+    assert None not in DATA_OF.values()

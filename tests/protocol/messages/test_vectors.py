@@ -10,7 +10,7 @@ import re
 import pytest
 
 from spiceemu.errors import LimitExceeded, MalformedMessage, SpiceError, UnknownMessage
-from spiceemu.protocol.layout.fields import build_fields, from_fields, parse_fields, to_fields
+from spiceemu.protocol.layout.dictionaries import build_fields, from_fields, parse_fields, to_fields
 
 from .. import vectors
 from ..vectors import Line, body_of, by_message, canonical_of, class_of, in_hex
