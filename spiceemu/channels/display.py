@@ -39,10 +39,10 @@ from spiceemu.events import DisplayReady, Event, PreferredCompression, Preferred
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.messages import base, display
 from spiceemu.protocol.messages.migrate_data import WITH_STATE, DisplayData, GlzEncDictRestoreData, SurfacesAtClient
-from spiceemu.protocol.messages.types import ChannelWait, Head
+from spiceemu.protocol.messages.types import ChannelWait, MonitorHead
 
 if TYPE_CHECKING:
-    from spiceemu.guest.display import Display, Head as GuestHead
+    from spiceemu.guest.display import Display, Head
     from spiceemu.protocol.link.server import Linked
 
 INIT_TIMEOUT = 30.0
@@ -76,7 +76,7 @@ class _Mark:
 class _Monitors:
     """The heads as they were when they changed: they fit the primary of their time only."""
 
-    heads: tuple[GuestHead, ...]
+    heads: tuple[Head, ...]
 
 
 _Queued: TypeAlias = Drawable | _Mark | _Monitors
@@ -261,10 +261,10 @@ class DisplayChannel(Channel):
                 return
         self._step.extend(self.encoder.messages(queued, self._created))
 
-    def _send_monitors(self, heads: Iterable[GuestHead]) -> None:
+    def _send_monitors(self, heads: Iterable[Head]) -> None:
         """MONITORS_CONFIG, if the client takes it, and MARK if the primary is new."""
         if DisplayCap.MONITORS_CONFIG in self.client_capabilities:
-            shown = [Head(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in heads]
+            shown = [MonitorHead(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in heads]
             self._step.append(display.MonitorsConfig(len(shown), shown))
         if self._needs_mark:
             self._needs_mark = False

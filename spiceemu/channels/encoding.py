@@ -24,12 +24,12 @@ from spiceemu.protocol.messages.types import (
     BitmapData,
     Brush,
     DisplayBase,
+    Edges,
     Image,
     ImageDescriptor,
     Point,
-    Rect,
     ResourceID,
-    Surface,
+    SurfaceImage,
 )
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class DrawEncoder:
             case CopySurface(surface_id, box, source_id, x, y):
                 source = surfaces[source_id]
                 descriptor = ImageDescriptor(source_id, ImageType.SURFACE, 0, source.width, source.height)
-                image = Image(descriptor, Surface(source_id))
-                area = Rect(y, x, y + box.height, x + box.width)
+                image = Image(descriptor, SurfaceImage(source_id))
+                area = Edges(y, x, y + box.height, x + box.width)
                 return [draw.DrawCopy(_base(surface_id, box), draw.Copy(image, area))]
             case SurfaceCreated(_, width, height) if not self._surfaces:
                 return [display.Mode(width, height, BITS_PER_PIXEL)]
@@ -119,7 +119,7 @@ class DrawEncoder:
             if evicted:
                 before = [display.InvalList(tuple(ResourceID(ResourceType.PIXMAP, number) for number in evicted))]
             image = self._encode(found[0], ImageFlags.CACHE_ME, width, height, pixels)
-        copy = draw.Copy(image, Rect(0, 0, height, width))
+        copy = draw.Copy(image, Edges(0, 0, height, width))
         return [*before, draw.DrawCopy(_base(surface_id, box), copy)]
 
     def _encode(self, number: int, flags: int, width: int, height: int, pixels: bytes) -> Image:
@@ -136,4 +136,4 @@ class DrawEncoder:
 
 
 def _base(surface_id: int, box: geometry.Rect) -> DisplayBase:
-    return DisplayBase(surface_id, Rect(box.y, box.x, box.y + box.height, box.x + box.width))
+    return DisplayBase(surface_id, Edges(box.y, box.x, box.y + box.height, box.x + box.width))

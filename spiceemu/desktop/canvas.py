@@ -16,7 +16,7 @@ from spiceemu.guest.display import PRIMARY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from spiceemu.drawing.geometry import Point
+    from spiceemu.drawing.geometry import PointLike
     from spiceemu.drawing.text import Font
     from spiceemu.guest.display import Display
 
@@ -94,12 +94,12 @@ class Canvas:
             self._uncover(box)
             self.display.fill(box, color)
 
-    def text(self, position: Point, text: str, font: Font, ink: int, paper: int) -> None:
+    def text(self, position: PointLike, text: str, font: Font, ink: int, paper: int) -> None:
         """Write a line of text."""
         self._uncover(Rect(*position, *font.measure(text)))
         self.display.text(position, text, color=ink, background=paper, font=font)
 
-    def copy(self, source: Rect, position: Point) -> None:
+    def copy(self, source: Rect, position: PointLike) -> None:
         """Copy a part of the screen to another place of it."""
         self._uncover(source)
         self._uncover(Rect(*position, source.width, source.height))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, overload
 
 from spiceemu.drawing.colors import ColorLike, parse_color
-from spiceemu.drawing.geometry import Point, Rect, RectLike, as_point, as_rect
+from spiceemu.drawing.geometry import PointLike, Rect, RectLike, as_point, as_rect
 from spiceemu.drawing.given import as_bytes, as_kind, as_whole
 from spiceemu.drawing.operations import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.drawing.pictures import PIXEL_SIZE, Picture, to_file
@@ -151,12 +151,12 @@ class Display:
         self._tell(self._surface(surface).fill(as_rect(rect), parse_color(color)))
 
     @overload
-    def blit(self, position: Point, picture: Picture, /, *, surface: int = PRIMARY) -> None: ...
+    def blit(self, position: PointLike, picture: Picture, /, *, surface: int = PRIMARY) -> None: ...
 
     @overload
     def blit(
         self,
-        position: Point,
+        position: PointLike,
         width: int,
         height: int,
         pixels: bytes | bytearray | memoryview,
@@ -167,7 +167,7 @@ class Display:
 
     def blit(
         self,
-        position: Point,
+        position: PointLike,
         picture: Picture | int,
         height: int | None = None,
         pixels: bytes | bytearray | memoryview | None = None,
@@ -188,11 +188,13 @@ class Display:
         box = as_rect((*as_point(position), width, height))
         self._tell(self._surface(surface).blit(box, as_bytes("pixels", pixels)))
 
-    def copy(self, source: RectLike, position: Point, *, surface: int = PRIMARY) -> None:
+    def copy(self, source: RectLike, position: PointLike, *, surface: int = PRIMARY) -> None:
         """Copy a rectangle of a surface to a position of the same surface; the two may overlap."""
         self._tell(self._surface(surface).copy(as_rect(source), *as_point(position)))
 
-    def copy_surface(self, source_surface: int, source: RectLike, position: Point, *, surface: int = PRIMARY) -> None:
+    def copy_surface(
+        self, source_surface: int, source: RectLike, position: PointLike, *, surface: int = PRIMARY
+    ) -> None:
         """Copy a rectangle of one surface to a position of another; to show an offscreen surface, for one."""
         if source_surface == surface:
             self.copy(source, position, surface=surface)
@@ -202,7 +204,7 @@ class Display:
 
     def text(
         self,
-        position: Point,
+        position: PointLike,
         text: str,
         *,
         color: ColorLike,

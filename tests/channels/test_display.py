@@ -20,7 +20,7 @@ from spiceemu.protocol.enums import BrushType, ImageType
 from spiceemu.protocol.levels.level import CURRENT, Level, changed
 from spiceemu.protocol.messages import base, display, draw
 from spiceemu.protocol.messages.message import Message
-from spiceemu.protocol.messages.types import ChannelWait, Point, Rect
+from spiceemu.protocol.messages.types import ChannelWait, Edges, Point
 
 from .drawings import DRAWINGS, Step, do_drawing, noise, steps_of, surface_of
 from .far_side import FarSide, Wake, linked, names
@@ -216,7 +216,7 @@ def test_a_fill_stays_a_fill(shown: Shown) -> None:
     shown.guest.fill((1, 2, 10, 20), 0x123456)
     (message,) = shown.read()
     assert isinstance(message, draw.DrawFill)
-    assert message.base.box == Rect(2, 1, 22, 11)
+    assert message.base.box == Edges(2, 1, 22, 11)
     assert (message.data.brush.type, message.data.brush.u) == (BrushType.SOLID, 0x123456)
     shown.assert_same()
 
@@ -393,7 +393,7 @@ def test_one_more_becomes_a_merged_update(shown: Shown) -> None:
     assert shown.display.collapses == 1
     (message,) = shown.read()
     assert isinstance(message, draw.DrawCopy)
-    assert message.base.box == Rect(3, 2, 7, 12)
+    assert message.base.box == Edges(3, 2, 7, 12)
     shown.assert_same()
     shown.guest.fill((0, 0, 1, 1), "red")
     assert names(shown.read()) == ["DrawFill"]

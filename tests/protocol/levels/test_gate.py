@@ -40,6 +40,7 @@ from spiceemu.protocol.messages.types import (
     ChannelWait,
     DisplayBase,
     DstInfo,
+    Edges,
     Image,
     ImageDescriptor,
     JPEGAlphaData,
@@ -50,15 +51,14 @@ from spiceemu.protocol.messages.types import (
     Point,
     Point16,
     QMask,
-    Rect,
     StreamDataHeader,
     String,
-    Surface,
+    SurfaceImage,
     ZlibGlzRGBData,
 )
 
 F = Feature
-RECT = Rect(0, 0, 4, 4)
+RECT = Edges(0, 0, 4, 4)
 TARGET = DstInfo(1, 2, b"host\0")
 
 
@@ -72,7 +72,7 @@ def image(kind: int = ImageType.BITMAP, bitmap_format: int = BitmapFmt.FMT_32BIT
         ImageType.LZ_PLT: LZPLTData(0, 7, b""),
         ImageType.ZLIB_GLZ_RGB: ZlibGlzRGBData(0, b""),
         ImageType.JPEG_ALPHA: JPEGAlphaData(0, 0, b""),
-        ImageType.SURFACE: Surface(3),
+        ImageType.SURFACE: SurfaceImage(3),
         ImageType.FROM_CACHE: None,
         ImageType.FROM_CACHE_LOSSLESS: None,
     }
