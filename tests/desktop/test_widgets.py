@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
-from spiceemu.desktop.canvas import Canvas, Floating, disc, gradient, outside, rounded
+from spiceemu.desktop.screen import Floating, Screen, disc, gradient, outside, rounded
 from spiceemu.desktop.state import MAX_NOTE, NoteText
 from spiceemu.desktop.widgets import Shapes, TextView, fit, wrap
 from spiceemu.drawing.geometry import Rect
@@ -43,7 +43,7 @@ class TestTextView:
 
     def view(self, display: Display) -> TextView:
         display.fill(self.BOX, PAPER)
-        return TextView(Canvas(display), self.BOX, SMALL, ink=INK, paper=PAPER)
+        return TextView(Screen(display), self.BOX, SMALL, ink=INK, paper=PAPER)
 
     @given(st.lists(lines, min_size=1, max_size=4))
     def test_it_looks_as_if_all_was_drawn_anew(self, texts: list[list[str]]) -> None:
@@ -101,8 +101,8 @@ class TestTextView:
     def test_a_view_without_room_draws_nothing(self) -> None:
         display = Display(0, 120, 80)
         drawn = watched(display)
-        TextView(Canvas(display), Rect(0, 0, -4, 20), SMALL).show(["text"])
-        TextView(Canvas(display), Rect(0, 0, 50, 3), SMALL).show(["text"])
+        TextView(Screen(display), Rect(0, 0, -4, 20), SMALL).show(["text"])
+        TextView(Screen(display), Rect(0, 0, 50, 3), SMALL).show(["text"])
         assert not drawn
 
 
@@ -114,18 +114,18 @@ class TestShapes:
         self, first: list[tuple[Rect, int]], changes: list[tuple[int, Rect, int]]
     ) -> None:
         display, fresh = Display(0, 40, 40), Display(0, 40, 40)
-        changing = Shapes(Canvas(display), 0)
+        changing = Shapes(Screen(display), 0)
         changing.show(first)
         now = list(first)
         for place, box, color in changes:
             now[place : place + 1] = [(box, color)]
             changing.show(now)
-        Shapes(Canvas(fresh), 0).show(now)
+        Shapes(Screen(fresh), 0).show(now)
         assert display.screenshot() == fresh.screenshot()
 
     def test_only_what_differs_is_drawn(self) -> None:
         display = Display(0, 40, 40)
-        changing = Shapes(Canvas(display), 0)
+        changing = Shapes(Screen(display), 0)
         one, two = (Rect(0, 0, 10, 10), 1), (Rect(20, 20, 10, 10), 2)
         changing.show([one, two])
         drawn = watched(display)
@@ -136,7 +136,7 @@ class TestShapes:
 
     def test_nothing_is_drawn_that_is_covered_up(self) -> None:
         display = Display(0, 40, 40)
-        changing = Shapes(Canvas(display), 0)
+        changing = Shapes(Screen(display), 0)
         below, above = (Rect(0, 0, 20, 20), 1), (Rect(5, 5, 10, 10), 2)
         changing.show([below, above])
         drawn = watched(display)
@@ -206,15 +206,15 @@ class TestFloating:
 
     RED = 0xFF0000
 
-    def floating(self, display: Display) -> tuple[Canvas, Floating]:
+    def floating(self, display: Display) -> tuple[Screen, Floating]:
         for number in range(48):
             display.fill((number, number, 50 - number, 50 - number), number * 0x050301)
         floating = Floating(display, Rect(10, 12, 14, 9))
         display.fill((0, 0, 14, 9), self.RED, surface=floating.surface_id)
-        canvas = Canvas(display)
-        canvas.floating = floating
-        canvas.settle()
-        return canvas, floating
+        screen = Screen(display)
+        screen.floating = floating
+        screen.settle()
+        return screen, floating
 
     @given(st.lists(st.tuples(st.integers(0, 36), st.integers(0, 41)), min_size=1, max_size=5))
     def test_it_leaves_nothing_behind(self, path: list[tuple[int, int]]) -> None:
@@ -242,24 +242,24 @@ class TestFloating:
         self, filled: Rect, copied: Rect, target: tuple[int, int], place: tuple[int, int]
     ) -> None:
         display, bare = Display(0, 50, 50), Display(0, 50, 50)
-        canvas, floating = self.floating(display)
+        screen, floating = self.floating(display)
         _, left = self.floating(bare)
         left.hide()
-        for each in (canvas, Canvas(bare)):
+        for each in (screen, Screen(bare)):
             each.copy(copied, target)
             each.fill(filled, 0x00FF00)
             each.text((5, 14), "below", SMALL, INK, PAPER)
-        canvas.settle()
+        screen.settle()
         floating.move(*place)
         bare.fill((*place, 14, 9), self.RED)
         assert display.screenshot() == bare.screenshot()
 
     def test_what_is_drawn_beside_it_leaves_it_alone(self) -> None:
         display = Display(0, 50, 50)
-        canvas, _ = self.floating(display)
+        screen, _ = self.floating(display)
         drawn = watched(display)
-        canvas.fill(Rect(24, 12, 5, 5), INK)
-        canvas.settle()
+        screen.fill(Rect(24, 12, 5, 5), INK)
+        screen.settle()
         assert len(drawn) == 1
 
     def test_closing_removes_its_surfaces(self) -> None:

@@ -1,7 +1,7 @@
 """What the demo desktop draws with: a display's screen, and one picture that floats above all else on it.
 
 Who draws below the floating picture need not know of it: it is taken off the screen before something under it changes,
-and put back by :meth:`Canvas.settle`. What it hides is kept in a surface that is not on screen, so nothing is drawn
+and put back by :meth:`Screen.settle`. What it hides is kept in a surface that is not on screen, so nothing is drawn
 anew when it moves.
 """
 
@@ -81,7 +81,7 @@ class Floating:
         self._display.copy_surface(surface, part.translate(-self.box.x, -self.box.y), (part.x, part.y))
 
 
-class Canvas:
+class Screen:
     """The screen, as panels draw on it."""
 
     def __init__(self, display: Display) -> None:
