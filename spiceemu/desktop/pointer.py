@@ -30,11 +30,11 @@ class PointerPanel(Panel):
 
     def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
         super().__init__(screen, box, look, state)
-        inside, screen = self.draw_frame(), state.screen
+        inside, shown = self.draw_frame(), state.screen
         mouse_width = min(inside.height * 3 // 5, inside.width // 4)
         room = Rect(inside.x, inside.y, inside.width - mouse_width - look.pad, inside.height)
-        width = min(room.width, max(room.height * screen.width // screen.height, 1))
-        height = min(room.height, max(width * screen.height // screen.width, 1))
+        width = min(room.width, max(room.height * shown.width // shown.height, 1))
+        height = min(room.height, max(width * shown.height // shown.width, 1))
         frame = Rect(room.x + (room.width - width) // 2, room.y + (room.height - height) // 2, width, height)
         screen.fill(frame, UNLIT)
         self._map = shrink(frame, look.scale)

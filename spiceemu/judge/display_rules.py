@@ -15,7 +15,8 @@ from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_targe
 from spiceemu.protocol.capabilities import DisplayCap
 from spiceemu.protocol.enums import ImageFlags, ImageType, SurfaceFlags
 from spiceemu.protocol.levels.compat import Feature
-from spiceemu.protocol.levels.gate import Breach, images_of
+from spiceemu.protocol.levels.gate import images_of
+from spiceemu.protocol.levels.needs import Breach
 from spiceemu.protocol.messages import base, display, draw
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 from spiceemu.protocol.messages.types import Image, SurfaceImage

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from spiceemu.judge.finding import Kind
 from spiceemu.protocol.capabilities import CHANNEL_CAPABILITIES, ChannelType, CommonCap, from_words, has_capability
 from spiceemu.protocol.levels.compat import ADVERTISED, CHANNELS, Feature
-from spiceemu.protocol.levels.gate import SEVERAL
 from spiceemu.protocol.levels.level import minor_of
+from spiceemu.protocol.levels.needs import SEVERAL
 from spiceemu.protocol.link.server import HEADER, LINK_MESSAGE, LINK_REPLY, WORD_SIZE
 from spiceemu.protocol.messages.message import CLIENT, SERVER
 

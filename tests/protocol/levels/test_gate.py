@@ -29,8 +29,9 @@ from spiceemu.protocol.enums import (
     VideoCodecType,
 )
 from spiceemu.protocol.levels.compat import RELEASES, Feature
-from spiceemu.protocol.levels.gate import CODECS, IMAGE_TYPES, Breach, Gate, images_of
+from spiceemu.protocol.levels.gate import Gate, images_of
 from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level, changed
+from spiceemu.protocol.levels.needs import IMAGE_TYPES, VIDEO_CODECS, Breach, Peer
 from spiceemu.protocol.messages import base, display, draw, inputs, main, playback, record, smartcard, spicevmc
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message
 from spiceemu.protocol.messages.types import (
@@ -102,8 +103,8 @@ def breaches(
     local: bool = False,
 ) -> list[Breach]:
     """What a gate says; of a message of every channel on main, unless told otherwise."""
-    gate = Gate(level, channel or message.spec.channels[0], direction, frozenset(capabilities), mini=mini, local=local)
-    return gate.breaches(message)
+    peer = Peer(level, channel or message.spec.channels[0], frozenset(capabilities), mini=mini, local=local)
+    return Gate(peer, direction).breaches(message)
 
 
 def without(feature: Feature) -> Level:
@@ -338,7 +339,7 @@ def test_an_image_type_that_there_is_not() -> None:
     assert breach.explain(CURRENT) == "image type 99 in display.DrawCopy is none of the protocol's"
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
 def test_video_codecs(codec: int) -> None:
     name = VideoCodecType(codec).name
     capability, what = DisplayCap[f"CODEC_{name}"], f"video codec {name} in display.StreamCreate"
@@ -352,7 +353,7 @@ def test_video_codecs(codec: int) -> None:
 
 
 def test_every_codec_is_judged() -> None:
-    assert set(CODECS) == set(VideoCodecType)
+    assert set(VIDEO_CODECS) == set(VideoCodecType)
     (breach,) = breaches(CURRENT, stream(99))
     assert breach.explain(CURRENT) == "video codec 99 in display.StreamCreate is none of the protocol's"
 
