@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spiceemu.codecs.compression import COMPRESSIONS
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.serving.listeners import check_port
@@ -11,8 +12,6 @@ from spiceemu.serving.listeners import check_port
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
-
-COMPRESSIONS = ("auto", "lz", "off")
 
 UUID_SIZE = 16
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from spiceemu import events
 from spiceemu.channels.cursor import CursorChannel
 from spiceemu.channels.display import DisplayChannel
-from spiceemu.channels.encoding import Compression
 from spiceemu.channels.inputs import InputsChannel, Scancodes
 from spiceemu.channels.main import AgentReceived, Introduction, MainChannel
 from spiceemu.channels.migration import (
@@ -25,8 +24,10 @@ from spiceemu.channels.migration import (
     Restored,
     SeamlessAsked,
 )
+from spiceemu.channels.pixmap_cache import ClientCache
 from spiceemu.channels.sound import PlaybackChannel, RecordChannel
 from spiceemu.channels.view import window_of
+from spiceemu.codecs.table import Compression
 from spiceemu.errors import RemoteError, WrongState
 from spiceemu.guest.keyboard import KeyEvent
 from spiceemu.guest.machine import LocksChanged
@@ -56,7 +57,7 @@ class Session:
     :param guest: the machine they show.
     :param session_id: what ties the channels together (``connection_id`` of their links).
     :param channels: type and id of the channels that may be opened, main apart; ``offered`` from then on.
-    :param compression: how pictures are encoded: ``auto``, ``lz`` or ``off``.
+    :param compression: how pictures are encoded, by a name of :mod:`spiceemu.codecs.compression`.
     :param now: when the session begins; its multimedia clock counts from here.
     :param level: what the server behaves like, to the end of the session.
     :param strict: whether a message that the level does not know ends its connection.
@@ -88,6 +89,8 @@ class Session:
         self.channels: dict[tuple[int, int], Channel] = {}
         self.mouse_mode = MouseMode.SERVER
         self.offered = channels
+        self.pictures = ClientCache()
+        """What the client keeps of pictures, for all of its display channels."""
         self._compression = Compression(compression)
         self._began = now
         self._strict = strict
@@ -204,7 +207,9 @@ class Session:
                 return MainChannel(linked, wake, intro=self._introduction(now), now=now)
             case ChannelType.DISPLAY:
                 shown = self.guest.displays[number]
-                return DisplayChannel(linked, wake, shown=shown, compression=self._compression, now=now)
+                return DisplayChannel(
+                    linked, wake, shown=shown, compression=self._compression, now=now, pictures=self.pictures
+                )
             case ChannelType.CURSOR:
                 origin = partial(self._origin, number)
                 return CursorChannel(linked, wake, shown=self.guest.cursor, mouse_mode=self.mouse_mode, origin=origin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,9 @@ from hypothesis import Phase, given, settings, strategies as st
 from spiceemu.channels import channel as channel_module, display as display_module
 from spiceemu.channels.channel import ACK_WINDOW, AckWindow
 from spiceemu.channels.display import INIT_TIMEOUT, MAX_PRODUCED, MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
-from spiceemu.channels.encoding import Compression
+from spiceemu.channels.lowering import LOWERINGS, Lowerings
+from spiceemu.channels.pixmap_cache import ClientCache
+from spiceemu.codecs.table import CODECS, Codec, Compression
 from spiceemu.errors import IllegalMessage, LimitExceeded
 from spiceemu.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs, Synced
 from spiceemu.guest.display import Display, Head
@@ -45,6 +47,9 @@ class Shown(FarSide):
         answering: bool = True,
         number: int = 0,
         level: Level = CURRENT,
+        pictures: ClientCache | None = None,
+        codecs: Sequence[Codec] = CODECS,
+        lowerings: Lowerings = LOWERINGS,
     ) -> None:
         self.guest = guest or Display(number, 64, 48)
         self.wake = Wake()
@@ -54,6 +59,9 @@ class Shown(FarSide):
             shown=self.guest,
             compression=compression,
             now=0.0,
+            pictures=pictures,
+            codecs=codecs,
+            lowerings=lowerings,
         )
         super().__init__(channel, mini=mini, answering=answering)
         self.display = channel
@@ -150,13 +158,14 @@ def test_what_no_longer_fits_the_clients_cache_is_withdrawn_first() -> None:
 
 
 def test_all_displays_forget_what_they_share() -> None:
-    first, second = Shown(), Shown(number=1)
+    pictures = ClientCache()
+    first, second = Shown(pictures=pictures), Shown(number=1, pictures=pictures)
     for each in (first, second):
         each.guest.blit((0, 0), 20, 20, noise(1, 20, 20))
         each.read()
     second.guest.fill((0, 0, 1, 1), "red")  # not sent yet: it is drawn with the new cache
     drawn = len(second.received)
-    first.display.invalidate([second.display, Shown(init=None, number=2).display])
+    first.display.invalidate([second.display, Shown(init=None, number=2, pictures=pictures).display])
     wait, palettes = first.read()
     assert wait == display.InvalAllPixmaps([ChannelWait(ChannelType.DISPLAY, 1, drawn)])
     assert palettes == display.InvalAllPalettes()

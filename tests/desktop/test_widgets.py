@@ -12,8 +12,9 @@ from spiceemu.desktop.screen import Floating, Screen, disc, gradient, outside, r
 from spiceemu.desktop.state import MAX_NOTE, NoteText
 from spiceemu.desktop.widgets import Shapes, TextView, fit, wrap
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import Copy, CopySurface, Drawable, Fill, Text
+from spiceemu.drawing.operations import CopyRect, CopySurface, FillRect, WriteText
 from spiceemu.drawing.text import load_font
+from spiceemu.guest.changes import DisplayChange
 from spiceemu.guest.display import Display
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ rects = st.builds(Rect, coordinates, coordinates, st.integers(0, 30), st.integer
 lines = st.lists(st.text(st.characters(categories=["L", "Zs"], max_codepoint=0x2FF), max_size=14), max_size=6)
 
 
-def watched(display: Display) -> list[Drawable]:
+def watched(display: Display) -> list[DisplayChange]:
     """What is drawn on a display from now on."""
-    drawn: list[Drawable] = []
+    drawn: list[DisplayChange] = []
     display.subscribe(drawn.append)
     return drawn
 
@@ -61,7 +62,7 @@ class TestTextView:
         drawn = watched(display)
         view.show(["12:34:57", "same"])
         view.show(["12:34:57", "same"])
-        assert [type(each) for each in drawn] == [Text]
+        assert [type(each) for each in drawn] == [WriteText]
         assert drawn[0].box == Rect(3 + 7 * 9, 5, 9, 15)
 
     def test_what_is_gone_is_filled(self) -> None:
@@ -70,7 +71,7 @@ class TestTextView:
         view.show(["word"])
         drawn = watched(display)
         view.show([])
-        assert drawn == [Fill(0, Rect(3, 5, 4 * 9, 15), PAPER)]
+        assert drawn == [FillRect(0, Rect(3, 5, 4 * 9, 15), PAPER)]
 
     @pytest.mark.parametrize("count", [1, 2, 3, -1, -3, 4, 9, -7, 0])
     def test_scrolling_copies(self, count: int) -> None:
@@ -84,9 +85,9 @@ class TestTextView:
         view.show(text[8 + count : 12 + count])
         self.view(fresh).show(text[8 + count : 12 + count])
         assert display.screenshot() == fresh.screenshot()
-        assert [type(each) for each in copies] == ([Copy] if 0 < abs(count) < 4 else [])
+        assert [type(each) for each in copies] == ([CopyRect] if 0 < abs(count) < 4 else [])
         if copies:
-            assert sum(isinstance(each, Text) for each in drawn) == abs(count)
+            assert sum(isinstance(each, WriteText) for each in drawn) == abs(count)
 
     def test_what_was_drawn_over_comes_back(self) -> None:
         display = Display(0, 120, 80)
@@ -130,9 +131,9 @@ class TestShapes:
         changing.show([one, two])
         drawn = watched(display)
         changing.show([one, (two[0], 3)])
-        assert drawn == [Fill(0, two[0], 3)]
+        assert drawn == [FillRect(0, two[0], 3)]
         changing.show([one])
-        assert drawn[1:] == [Fill(0, two[0], 0)]
+        assert drawn[1:] == [FillRect(0, two[0], 0)]
 
     def test_nothing_is_drawn_that_is_covered_up(self) -> None:
         display = Display(0, 40, 40)
@@ -141,9 +142,9 @@ class TestShapes:
         changing.show([below, above])
         drawn = watched(display)
         changing.show([below, (above[0], 3)])
-        assert drawn == [Fill(0, above[0], 3)]
+        assert drawn == [FillRect(0, above[0], 3)]
         changing.show([below])
-        assert drawn[1:] == [Fill(0, above[0], 1)]
+        assert drawn[1:] == [FillRect(0, above[0], 1)]
 
 
 class TestNoteText:
@@ -232,10 +233,10 @@ class TestFloating:
         _, floating = self.floating(display)
         drawn = watched(display)
         floating.move(13, 10)
-        assert [each for each in drawn if isinstance(each, Copy)] == [Copy(0, Rect(13, 10, 14, 9), 10, 12)]
+        assert [each for each in drawn if isinstance(each, CopyRect)] == [CopyRect(0, Rect(13, 10, 14, 9), 10, 12)]
         shown = [each.box for each in drawn if isinstance(each, CopySurface) and each.surface_id == 0]
         assert area(shown) == area([Rect(10, 12, 14, 9)]) - area([Rect(13, 10, 14, 9)])
-        assert not any(isinstance(each, Fill | Text) for each in drawn)
+        assert not any(isinstance(each, FillRect | WriteText) for each in drawn)
 
     @given(rects, rects, st.tuples(coordinates, coordinates), st.tuples(st.integers(0, 36), st.integers(0, 41)))
     def test_what_is_drawn_below_it_comes_out(
