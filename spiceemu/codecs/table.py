@@ -80,9 +80,13 @@ def _decode_lz(payload: Buffer, width: int, height: int, *, palette: Sequence[in
     return picture
 
 
-# The LZ header alone is 32 bytes: a picture that is smaller is sent as it is.
 LZ_RGB: Final = Codec(
-    compression.LZ, ImageType.LZ_RGB, IMAGE_TYPES[ImageType.LZ_RGB], lz.encode_rgb32, _decode_lz, least_area=64
+    compression.LZ,
+    ImageType.LZ_RGB,
+    IMAGE_TYPES[ImageType.LZ_RGB],
+    lz.encode_rgb32,
+    _decode_lz,
+    least_area=64,  # the LZ header alone is 32 bytes
 )
 LZ_PLT: Final = Codec("lz_plt", ImageType.LZ_PLT, IMAGE_TYPES[ImageType.LZ_PLT], None, _decode_lz)
 BITMAP: Final = Codec("bitmap", ImageType.BITMAP, IMAGE_TYPES[ImageType.BITMAP], _as_it_is, _decode_bitmap)

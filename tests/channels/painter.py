@@ -141,12 +141,21 @@ class Painter:
             self.marked = False
 
     def _check(self, where: DisplayBase, rop: int = Ropd.OP_PUT, mask: QMask | None = None) -> None:
-        assert where.clip.type == ClipType.NONE
+        assert where.clip.type in (ClipType.NONE, ClipType.RECTS)
         assert rop == Ropd.OP_PUT
         assert mask is None or mask.bitmap is None
 
     def _put(self, where: DisplayBase, rows: list[bytes]) -> None:
-        self.surfaces[where.surface_id].put(where.box, rows)
+        canvas, box = self.surfaces[where.surface_id], where.box
+        if where.clip.u is None:
+            canvas.put(box, rows)
+            return
+        assert where.clip.u.rects, "a clip of nothing"
+        for part in where.clip.u.rects:
+            assert box.left <= part.left < part.right <= box.right, part
+            assert box.top <= part.top < part.bottom <= box.bottom, part
+            inside = slice((part.left - box.left) * 4, (part.right - box.left) * 4)
+            canvas.put(part, [row[inside] for row in rows[part.top - box.top : part.bottom - box.top]])
 
     def _picture(self, image: Image | None) -> Canvas:
         assert image is not None

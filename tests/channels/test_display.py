@@ -75,6 +75,13 @@ class Shown(FarSide):
             self.painter.paint(message)
         return messages
 
+    def read_unpainted(self) -> list[Message]:
+        """As ``read``, for what the painter cannot paint."""
+        found: list[Message] = []
+        while messages := super().read_once():
+            found += messages
+        return found
+
     def assert_same(self) -> None:
         """Compare every surface that the client has with the guest's."""
         shot = self.guest.screenshot()
