@@ -28,7 +28,7 @@ NOON = datetime(2025, 11, 23, 11, 59, 58)
 SIZES = [(320, 200), (640, 480), (1001, 701), (1024, 768), (1920, 1080), (3840, 2160), (1080, 1920), (100, 80), (1, 1)]
 
 MOST_AT_ONCE = 500
-"""Drawables of a new layout; a display channel queues 512 before it gives up and sends a picture."""
+"""Changes of a new layout; a display channel queues 512 before it gives up and sends a picture."""
 
 CLIENT = ClientInfo(
     "3f2a90c1",
