@@ -57,7 +57,7 @@ class DrawEncoder:
         self._rows = rows
         self._surfaces = peer.takes_message(display.SurfaceCreate)
         self._whatever_comes = compression is not Compression.AUTO
-        self._codecs = [codec for codec in codecs if _is_meant(codec, compression) and peer.takes(codec.need)]
+        self._codecs = [codec for codec in codecs if _is_meant(codec, compression) and _takes(peer, codec)]
         self._last_image = 0
 
     def messages(self, change: object, surfaces: Surfaces) -> list[Message]:
@@ -117,3 +117,8 @@ def _is_meant(codec: Codec, compression: Compression) -> bool:
     if codec.encode is None or codec.image_type == BITMAP.image_type:
         return False
     return compression is Compression.AUTO or codec.name == compression.value
+
+
+def _takes(peer: Peer, codec: Codec) -> bool:
+    """Whether a client can take what a codec makes."""
+    return peer.takes_image(codec.image_type) and peer.takes(codec.need)

@@ -197,3 +197,10 @@ def test_monitors_and_surfaces_are_asked_of_the_peer() -> None:
     shown = Shown(level=level_of("0.4"), capabilities=(DisplayCap.MONITORS_CONFIG,), mini=False)
     assert names(shown.read_unpainted()) == ["SetAck", "InvalAllPalettes", "Mode", "DrawCopy", "Mark"]
     assert not shown.channel.peer.takes_message(display.MonitorsConfig)
+
+
+def test_a_codec_of_an_image_type_that_the_protocol_does_not_have_is_never_called() -> None:
+    counted = Counted()
+    unknown = Codec("unknown", 99, IMAGE_TYPES[ImageType.LZ_RGB], counted.encode, None)
+    assert image_types(Shown(codecs=(unknown, *CODECS), compression=Compression.AUTO)) == [ImageType.LZ_RGB] * 2
+    assert counted.calls == 0
