@@ -22,7 +22,7 @@ from spiceemu.protocol.layout.dictionaries import build_fields, to_fields
 from spiceemu.protocol.messages import display, draw, inputs
 from spiceemu.protocol.messages.catalogue import CLIENT, messages_of
 from spiceemu.protocol.messages.message import reader_of
-from spiceemu.protocol.messages.types import BinaryData, DisplayBase, Image, ImageDescriptor, Rect
+from spiceemu.protocol.messages.types import BinaryData, DisplayBase, Edges, Image, ImageDescriptor
 
 ROUNDS = 60
 HEADS = 300  # built in a round: enough that the first ones, built with cold caches, count for little
@@ -47,7 +47,7 @@ def best_seconds(*functions: Callable[[], object]) -> list[float]:
 # A DRAW_COPY of an LZ image without clip rectangles
 
 PAYLOAD = bytes(9424)  # of a 64x48 tile, as old servers sent it
-AREA = Rect(0, 0, 48, 64)
+AREA = Edges(0, 0, 48, 64)
 
 PLAIN_POINT = construct.Struct("x" / Int32sl, "y" / Int32sl)
 PLAIN_RECT = construct.Struct("top" / Int32sl, "left" / Int32sl, "bottom" / Int32sl, "right" / Int32sl)

@@ -14,6 +14,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
+from spiceemu.codecs.compression import DEFAULT_COMPRESSION
 from spiceemu.errors import ExpectationFailed, WrongState
 from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.protocol.levels.level import CURRENT, Level, changed, level_of
@@ -53,7 +54,7 @@ class SpiceServer:
     :param title: the guest's name, which clients show; empty for none.
     :param uuid: the guest's UUID; a random one if not given, and none if all its bits are zero.
     :param shared: whether several clients may be there at once; else a new one replaces the one before.
-    :param compression: how pictures are encoded: ``auto``, ``lz`` or ``off``.
+    :param compression: how pictures are encoded, by a name of :mod:`spiceemu.codecs.compression`.
     :param plain_channels: names of channels served without TLS only, or ``all``.
     :param agent: whether the guest has an agent.
     :param sound: whether the guest has sound: a playback and a record channel.
@@ -81,7 +82,7 @@ class SpiceServer:
         title: str = "spiceemu",
         uuid: UUID | None = None,
         shared: bool = False,
-        compression: str = "auto",
+        compression: str = DEFAULT_COMPRESSION,
         plain_channels: Iterable[str] = (),
         agent: bool = True,
         sound: bool = True,

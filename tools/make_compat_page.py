@@ -5,7 +5,7 @@
 
     PYTHONPATH=$PWD .venvs/3.11.2/bin/python tools/make_compat_page.py
 
-The page is what a reader of the code would look up in ``spiceemu/protocol/levels/`` and the catalogue of messages. A
+The page is what a reader of the code would look up in ``spiceemu/protocol/levels`` and the catalogue. A
 test holds the committed page to what this gives. The same tables always give the same page.
 """
 
@@ -19,7 +19,6 @@ from spiceemu.probing.likeness import client_words, show_words
 from spiceemu.protocol.capabilities import (
     ChannelType,
     CommonCap,
-    DisplayCap,
     PlaybackCap,
     has_capability,
     type_name,
@@ -27,8 +26,15 @@ from spiceemu.protocol.capabilities import (
 from spiceemu.protocol.enums import AudioDataMode, ImageType, VideoCodecType
 from spiceemu.protocol.levels.channels import CHANNELS, capabilities_of, channels_with_window
 from spiceemu.protocol.levels.compat import EXTRAPOLATED, FEATURES, RELEASES, Feature
-from spiceemu.protocol.levels.gate import ALPHA_ONLY, CODECS, IMAGE_TYPES, SURFACES
 from spiceemu.protocol.levels.level import CELT, LEVELS, Level, MigrationScheme
+from spiceemu.protocol.levels.needs import (
+    ALPHA_ONLY,
+    IMAGE_TYPES,
+    SEVERAL_CODECS,
+    SURFACES,
+    VIDEO_CODECS,
+    Need,
+)
 from spiceemu.protocol.messages.base import SetAck
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, messages_of
 from spiceemu.protocol.messages.message import ALL_CHANNELS
@@ -37,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from enum import IntEnum
 
-    from spiceemu.protocol.levels.gate import Need
     from spiceemu.protocol.messages.message import Message
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -197,32 +202,30 @@ def _state(level: Level, channel: ChannelType | None, capability: int) -> str:
 
 
 def _contents() -> Iterator[str]:
-    codec = DisplayCap.MULTI_CODEC
-    rows = [
-        ("a surface other than the primary", (SURFACES, None), None),
-        ("alpha flags of DRAW_ALPHA_BLEND", (SURFACES, None), None),
-        ("pictures and surfaces of alpha alone", ALPHA_ONLY, None),
-        ("a surface in streaming mode", (Feature.MULTI_CODEC, codec), None),
-        *((f"image type {ImageType(kind).name}", need, None) for kind, need in IMAGE_TYPES.items()),
-        *(
-            (f"video codec {VideoCodecType(kind).name}", need, None if need[1] is None else codec)
-            for kind, need in CODECS.items()
-        ),
-        (f"sound {AudioDataMode.OPUS.name}", (Feature.OPUS, PlaybackCap.OPUS), None),
+    rows: list[tuple[str, tuple[Need, ...]]] = [
+        ("a surface other than the primary", (SURFACES,)),
+        ("alpha flags of DRAW_ALPHA_BLEND", (SURFACES,)),
+        ("pictures and surfaces of alpha alone", (ALPHA_ONLY,)),
+        ("a surface in streaming mode", (SEVERAL_CODECS,)),
+        *((f"image type {ImageType(kind).name}", (need,)) for kind, need in IMAGE_TYPES.items()),
+        *((f"video codec {VideoCodecType(kind).name}", needs) for kind, needs in VIDEO_CODECS.items()),
+        (f"sound {AudioDataMode.OPUS.name}", (Need(Feature.OPUS, PlaybackCap.OPUS),)),
     ]
     head = ("content", "feature", "capability", "version", "release")
     cells = []
-    for name, need, besides in rows:
-        feature, capability = _need(need)
-        both = capability if besides is None else f"`{besides.name}`, {capability}"
-        cells.append([name, feature, both, *_since(lambda level, need=need: level.has(need[0]))])  # type: ignore[misc]
+    for name, needs in rows:
+        feature = needs[0].feature
+        # A capability that only some clients are asked for is none that the content needs.
+        capabilities = ", ".join(_need(need)[1] for need in needs if need.only_with is None)
+        since = _since(lambda level, feature=feature: level.has(feature))  # type: ignore[misc]
+        cells.append([name, _need(needs[0])[0], capabilities, *since])
     celt = _since(lambda level: CELT[0] in level.advertised(ChannelType.PLAYBACK))
     cells.append([f"sound {AudioDataMode.CELT_0_5_1.name}", "", f"`{CELT[0].name}`", *celt])
     return _table(head, cells)
 
 
 def _need(need: Need) -> tuple[str, str]:
-    feature, capability = need
+    feature, capability, _ = need
     return (
         "" if feature is Feature.PROTOCOL_MAJOR2 else f"`{feature.name}`",
         "" if capability is None else f"`{capability.name}`",
@@ -268,7 +271,7 @@ def _messages_of(
                 for place, needed in _places(kind):
                     name = spec.proto_name.upper() + place
                     since = _since(_knower(needed, spec.unless, where))
-                    rows.append([direction, str(number), name, *_need((needed, spec.capability)), *since])
+                    rows.append([direction, str(number), name, *_need(Need(needed, spec.capability)), *since])
     if not rows:
         yield "None of its own.\n"
         return

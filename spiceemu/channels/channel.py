@@ -24,6 +24,7 @@ from spiceemu.events import Event, Latency, Synced, Violation
 from spiceemu.protocol.capabilities import ChannelType, from_words
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
 from spiceemu.protocol.levels.gate import Gate
+from spiceemu.protocol.levels.needs import Peer
 from spiceemu.protocol.messages import base
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message, messages_of
 
@@ -86,7 +87,9 @@ class Channel:
         """Those of the client's capabilities that the level knows: the others count for nothing."""
         self._own_messages: set[type[Message]] = set()  # those seen to be messages of this channel
         mini, local = linked.mini_header, linked.request.local
-        self._gate = Gate(level, self.type, SERVER, self.client_capabilities, mini=mini, local=local)
+        self.peer = Peer(level, self.type, self.client_capabilities, mini=mini, local=local)
+        """What the client can take: to be asked before anything is made."""
+        self._gate = Gate(self.peer, SERVER)
         self.wake = wake
         self.window: AckWindow | None = None
         self._reader = FrameReader(mini=mini, max_body=MAX_CLIENT_BODY)

@@ -1,12 +1,12 @@
 """The display channel: what the guest draws, as fast as the client takes it.
 
-The guest's drawables wait in a bounded queue and are encoded when the connection and the acknowledgement window are
+What the guest draws waits in a bounded queue and is encoded when the connection and the acknowledgement window are
 both open. When the queue overflows it is dropped, and what it would have changed is remembered as one dirty rectangle
 a surface; once the client takes something again it gets those rectangles from the present pixels, one after the other.
 So a slow client sees merged updates, memory stays flat and nobody waits for it. A late joiner is the same case: all of
 the primary is dirty.
 
-Other surfaces than the primary are created at the client when a drawable first refers to them, as real servers do.
+Other surfaces than the primary are created at the client when an operation first refers to them, as real servers do.
 
 Order at the start, as spice-server's (dcc.cpp), after the client's INIT: SET_ACK, INVAL_ALL_PALETTES, SURFACE_CREATE,
 the picture, MONITORS_CONFIG, MARK.
@@ -20,33 +20,30 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from spiceemu.channels.channel import Channel
-from spiceemu.channels.encoding import Compression, DrawEncoder
+from spiceemu.channels.encoding import DrawEncoder
+from spiceemu.channels.lowering import LOWERINGS, Lowering, Lowerings
 from spiceemu.channels.migration import Restored
-from spiceemu.channels.pixmap_cache import ENTRY, PixmapCache
+from spiceemu.channels.pixmap_cache import ENTRY, ClientCache
 from spiceemu.channels.saved import check_display
-from spiceemu.channels.view import PRIMARY, View
+from spiceemu.channels.view import View
+from spiceemu.codecs.table import CODECS, Codec
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import (
-    Blit,
-    CopySurface,
-    Drawable,
-    MonitorsChanged,
-    SurfaceCreated,
-    SurfaceDestroyed,
-    Text,
-)
+from spiceemu.drawing.operations import Blit, Operation
 from spiceemu.errors import IllegalMessage, LimitExceeded
 from spiceemu.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs
-from spiceemu.protocol.capabilities import ChannelType, DisplayCap
+from spiceemu.guest.changes import DisplayChange, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
+from spiceemu.guest.display import PRIMARY
+from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.messages import base, display
 from spiceemu.protocol.messages.migrate_data import WITH_STATE, DisplayData, GlzEncDictRestoreData, SurfacesAtClient
-from spiceemu.protocol.messages.types import ChannelWait, Head
+from spiceemu.protocol.messages.types import ChannelWait, MonitorHead
 
 if TYPE_CHECKING:
     from spiceemu.channels.handlers import Handlers
     from spiceemu.channels.passage import Passage
     from spiceemu.channels.tap import Taps
-    from spiceemu.guest.display import Display, Head as GuestHead
+    from spiceemu.codecs.table import Compression
+    from spiceemu.guest.display import Display, Head
     from spiceemu.protocol.link.server import Linked
     from spiceemu.protocol.plain import Plain
 
@@ -54,7 +51,7 @@ INIT_TIMEOUT = 30.0
 """Seconds a client may take to its INIT (spice-server dcc.cpp, DISPLAY_CLIENT_TIMEOUT)."""
 
 MAX_QUEUED = 512
-"""Drawables that wait for a client; one more, and all become dirty rectangles."""
+"""Changes that wait for a client; one more, and all become dirty rectangles."""
 
 MAX_QUEUED_BYTES = 32 << 20
 """Pixels that wait for a client, in bytes; a little less than four frames of 1920x1080."""
@@ -81,10 +78,10 @@ class _Mark:
 class _Monitors:
     """The heads as they were when they changed: they fit the primary of their time only."""
 
-    heads: tuple[GuestHead, ...]
+    heads: tuple[Head, ...]
 
 
-_Queued: TypeAlias = Drawable | _Mark | _Monitors
+_Queued: TypeAlias = DisplayChange | _Mark | _Monitors
 
 
 class DisplayChannel(Channel):
@@ -93,6 +90,9 @@ class DisplayChannel(Channel):
     :param shown: the display; observed until :meth:`close`.
     :param compression: how pictures are encoded.
     :param now: the time; the client's INIT is due ``INIT_TIMEOUT`` later.
+    :param pictures: what the client keeps of pictures, which its display channels share.
+    :param codecs: all the ways to encode a picture, the best first.
+    :param lowerings: the operations that have a message of their own.
     """
 
     type = ChannelType.DISPLAY
@@ -109,10 +109,18 @@ class DisplayChannel(Channel):
         now: float,
         passage: Passage | None = None,
         taps: Taps | None = None,
+        pictures: ClientCache | None = None,
+        codecs: Sequence[Codec] = CODECS,
+        lowerings: Lowerings = LOWERINGS,
     ) -> None:
         super().__init__(linked, wake, passage=passage, taps=taps)
         self.view = View(shown, self.level)
-        self.encoder = DrawEncoder(compression, PixmapCache(0, self.id), surfaces=self.view.has_surfaces)
+        self.lowering = Lowering(self.view, self.peer, lowerings)
+        self.pictures = ClientCache() if pictures is None else pictures
+        """What the client keeps of pictures, for all of its display channels."""
+        self.cache = self.pictures.begin_part(self.id)
+        """The same, as far as this channel has sent it."""
+        self.encoder = DrawEncoder(self.peer, compression, self.cache, codecs=codecs, rows=lowerings)
         self.collapses = 0
         """How often the queue overflowed."""
         # A resumed channel's client says no INIT; for how long it may say nothing is the session's business.
@@ -122,11 +130,11 @@ class DisplayChannel(Channel):
         self._queued_bytes = 0
         self._announced: set[int] = set()  # the client's surfaces once the queue is sent
         self._created: dict[int, SurfaceCreated] = {}  # the client's surfaces now
-        self._dirty: dict[int, Rect] | None = {}  # None while drawables are queued one by one
+        self._dirty: dict[int, Rect] | None = {}  # None while changes are queued one by one
         self._marks: list[_Mark] = []  # those that wait until nothing is dirty
         self._needs_mark = False  # the primary is new
         self._needs_monitors = False  # the heads have changed while something was dirty
-        self._unsubscribe = self.observe(shown.subscribe, self._on_drawable)
+        self._unsubscribe = self.observe(shown.subscribe, self._on_change)
 
     def close(self) -> None:
         """Stop observing the display."""
@@ -153,32 +161,32 @@ class DisplayChannel(Channel):
         others = [other for other in others if other.ready]
         for each in (self, *others):
             each._finish_step()  # which may name cached pictures
-        self.encoder.cache.clear()
+        self.pictures.clear()
         self.send(display.InvalAllPixmaps([ChannelWait(other.type, other.id, other.serial) for other in others]))
         forgotten = ChannelWait(self.type, self.id, self.serial)
         self.send(display.InvalAllPalettes())
         for other in others:
-            other.encoder.cache.clear()
             other.send(base.WaitForChannels([forgotten]))
             other.send(display.InvalAllPalettes())
 
     # From the guest
 
-    def _on_drawable(self, drawable: Drawable) -> None:
-        shown = (drawable,) if self.view.is_whole else self.view.lower(drawable)
+    def _on_change(self, change: DisplayChange) -> None:
         if not self.ready:
-            return  # all of the primary will be sent from its pixels
-        for each in shown:
-            if self._dirty is not None:
+            self.view.see(change)  # all of the primary will be sent from its pixels
+            return
+        if self._dirty is not None:
+            for each in self.view.see(change):
                 self._add_dirty(each)
-            else:
+        else:
+            for each in self.lowering.lower(change):
                 self._enqueue(each)
-                if len(self._queue) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
-                    self._collapse()
+            if len(self._queue) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
+                self._collapse()
         self.wake()
 
-    def _enqueue(self, drawable: Drawable) -> None:
-        match drawable:
+    def _enqueue(self, change: DisplayChange) -> None:
+        match change:
             case SurfaceCreated(surface_id):
                 self._announced.add(surface_id)
             case SurfaceDestroyed(surface_id):
@@ -188,26 +196,25 @@ class DisplayChannel(Channel):
             case MonitorsChanged():
                 self._queue.append(_Monitors(tuple(self.view.heads)))
                 return
-            case _:
-                if isinstance(drawable, CopySurface) and drawable.source_id not in self._announced:
-                    self._introduce(drawable.source_id)
-                if drawable.surface_id not in self._announced:
-                    # Its pixels have the drawable in them already.
-                    self._introduce(drawable.surface_id)
+            case Operation(surface_id=surface_id, source=source):
+                if source is not None and source[0] not in {surface_id, *self._announced}:
+                    self._introduce(source[0])
+                if surface_id not in self._announced:
+                    # Its pixels have the operation in them already.
+                    self._introduce(surface_id)
                     return
-        self._append(drawable)
+        self._append(change)
 
-    def _append(self, drawable: Drawable) -> None:
-        self._queue.append(drawable)
-        if isinstance(drawable, Blit | Text):
-            self._queued_bytes += len(drawable.pixels)
+    def _append(self, change: DisplayChange) -> None:
+        self._queue.append(change)
+        if isinstance(change, Blit):
+            self._queued_bytes += len(change.pixels)
 
     def _introduce(self, surface_id: int) -> None:
         """Create a surface at the client that it was not told of, with what it holds now."""
-        bounds = self.view.bounds(surface_id)
         self._announced.add(surface_id)
         self._append(self.view.creation(surface_id))
-        self._append(Blit(surface_id, bounds, self.view.read(surface_id, bounds)))
+        self._append(self.view.pixels(surface_id, self.view.bounds(surface_id)))
 
     def _collapse(self) -> None:
         """Drop the queue and remember what it would have changed."""
@@ -216,12 +223,12 @@ class DisplayChannel(Channel):
         self._queue.clear()
         self._queued_bytes = 0
         self._dirty = {}
-        for drawable in dropped:
-            self._add_dirty(drawable)
+        for queued in dropped:
+            self._add_dirty(queued)
 
-    def _add_dirty(self, drawable: _Queued) -> None:
+    def _add_dirty(self, queued: _Queued) -> None:
         assert self._dirty is not None
-        match drawable:
+        match queued:
             case SurfaceDestroyed(surface_id):
                 self._dirty.pop(surface_id, None)
             case SurfaceCreated():
@@ -229,10 +236,10 @@ class DisplayChannel(Channel):
             case MonitorsChanged() | _Monitors():
                 self._needs_monitors = True
             case _Mark():
-                self._marks.append(drawable)
-            case _:
-                known = self._dirty.get(drawable.surface_id)
-                self._dirty[drawable.surface_id] = drawable.box if known is None else known.union(drawable.box)
+                self._marks.append(queued)
+            case Operation(surface_id, box):
+                known = self._dirty.get(surface_id)
+                self._dirty[surface_id] = box if known is None else known.union(box)
 
     # To the client
 
@@ -261,8 +268,8 @@ class DisplayChannel(Channel):
                 self._needs_mark |= surface_id == PRIMARY
             case SurfaceDestroyed(surface_id):
                 del self._created[surface_id]
-            case Blit() | Text():
-                self._queued_bytes -= len(queued.pixels)
+            case Blit(pixels=pixels):
+                self._queued_bytes -= len(pixels)
             case _Monitors(heads):
                 self._send_monitors(heads)
                 return
@@ -271,10 +278,10 @@ class DisplayChannel(Channel):
                 return
         self._step.extend(self.encoder.messages(queued, self._created))
 
-    def _send_monitors(self, heads: Iterable[GuestHead]) -> None:
+    def _send_monitors(self, heads: Iterable[Head]) -> None:
         """MONITORS_CONFIG, if the client takes it, and MARK if the primary is new."""
-        if DisplayCap.MONITORS_CONFIG in self.client_capabilities:
-            shown = [Head(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in heads]
+        if self.peer.takes_message(display.MonitorsConfig):
+            shown = [MonitorHead(head.id, PRIMARY, head.width, head.height, head.x, head.y) for head in heads]
             self._step.append(display.MonitorsConfig(len(shown), shown))
         if self._needs_mark:
             self._needs_mark = False
@@ -299,7 +306,7 @@ class DisplayChannel(Channel):
             if surface_id in self._created and self.view.has(surface_id):
                 box = dirty.pop(surface_id).intersection(self.view.bounds(surface_id))
                 if not box.is_empty:  # as it may be of a surface that another server had
-                    self._step.extend(self.encoder.picture(surface_id, box, self.view.read(surface_id, box)))
+                    self._step.extend(self.encoder.picture(self.view.pixels(surface_id, box)))
                 return
         if self._needs_monitors:
             self._needs_monitors = False
@@ -340,7 +347,7 @@ class DisplayChannel(Channel):
             "dirty": [[surface_id, *box] for surface_id, box in dirty.items()],
             "monitors_due": self._needs_monitors,
             "mark_due": self._needs_mark,
-            "cache": self.encoder.cache.state(),
+            "cache": self.cache.state(),
         }
 
     @classmethod
@@ -365,8 +372,7 @@ class DisplayChannel(Channel):
         self._init = display.Init(state.pixmap_cache_id, state.pixmap_cache_size, state.glz_dict_id, window)
         ids = state.surfaces_at_client.ids
         self._writer.serial = state.message_serial
-        cache = self.encoder.cache
-        cache.capacity = max(state.pixmap_cache_size, 0)
+        self.cache.capacity = max(state.pixmap_cache_size, 0)
         self._dirty = {}
         carried = self.passage.carried
         if carried is None:
@@ -377,7 +383,7 @@ class DisplayChannel(Channel):
             self._dirty = {number: Rect(*box) for number, *box in carried["dirty"]}
             self._needs_monitors = carried["monitors_due"]
             self._needs_mark = carried["mark_due"]
-            cache.remember(ENTRY.iter_unpack(carried["cache"]))
+            self.cache.remember(ENTRY.iter_unpack(carried["cache"]))
         self.open_window()
         if carried is None and state.pixmap_cache_freezer:
             self.send(display.InvalAllPixmaps())
@@ -391,7 +397,7 @@ class DisplayChannel(Channel):
             raise IllegalMessage(f"{self.name}: a second {message}")
         self._deadline = None
         self._init = message
-        self.encoder.cache.capacity = max(message.pixmap_cache_size, 0)
+        self.cache.capacity = max(message.pixmap_cache_size, 0)
         self.open_window()
         self.send(display.InvalAllPalettes())
         return (DisplayReady(self.id, message.pixmap_cache_size, message.glz_dictionary_window_size),)

@@ -1,17 +1,19 @@
-"""Drawables of the guest as messages of the display channel."""
+"""What a client is sent of a display, as messages of the display channel."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from spiceemu.channels.view import PRIMARY
-from spiceemu.codecs import lz
-from spiceemu.drawing.operations import Blit, Copy, CopySurface, Fill, SurfaceCreated, SurfaceDestroyed, Text
+from spiceemu.channels.lowering import LOWERINGS, base_of, edges_of
+from spiceemu.codecs.table import BITMAP, CODECS, Codec, Compression
+from spiceemu.drawing.geometry import Rect
+from spiceemu.drawing.operations import Blit, Operation
+from spiceemu.drawing.pictures import PIXEL_SIZE
+from spiceemu.guest.changes import SurfaceCreated, SurfaceDestroyed
+from spiceemu.guest.display import PRIMARY
 from spiceemu.protocol.enums import (
     BitmapFlags,
     BitmapFmt,
-    BrushType,
     ImageFlags,
     ImageType,
     ResourceType,
@@ -19,78 +21,55 @@ from spiceemu.protocol.enums import (
     SurfaceFmt,
 )
 from spiceemu.protocol.messages import display, draw
-from spiceemu.protocol.messages.types import (
-    BinaryData,
-    BitmapData,
-    Brush,
-    DisplayBase,
-    Image,
-    ImageDescriptor,
-    Point,
-    Rect,
-    ResourceID,
-    Surface,
-)
+from spiceemu.protocol.messages.types import BinaryData, BitmapData, Image, ImageDescriptor, ResourceID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
+    from spiceemu.channels.lowering import Lowerings, Surfaces
     from spiceemu.channels.pixmap_cache import PixmapCache
-    from spiceemu.drawing import geometry
+    from spiceemu.protocol.levels.needs import Peer
     from spiceemu.protocol.messages.message import Message
 
-BYTES_PER_PIXEL = 4
 BITS_PER_PIXEL = 32
-
-MIN_LZ_AREA = 64
-"""Smaller pictures are sent as they are: the LZ header alone is 32 bytes."""
-
-
-class Compression(Enum):
-    """How pictures are encoded."""
-
-    OFF = "off"
-    """As plain bitmaps."""
-    LZ = "lz"
-    """As LZ, whatever comes of it."""
-    AUTO = "auto"
-    """As LZ where that is shorter than the bitmap."""
 
 
 class DrawEncoder:
-    """Turns drawables into messages for one client.
+    """Makes the messages for one client.
 
+    :param peer: what the client can take.
     :param compression: how pictures are encoded.
-    :param cache: the client's picture cache.
-    :param surfaces: whether the primary is announced as a surface; else as a mode, the way it was done before.
+    :param cache: the client's pictures, as this channel knows them.
+    :param codecs: all the ways to encode a picture, the best first.
+    :param rows: the operations that have a message of their own.
     """
 
-    def __init__(self, compression: Compression, cache: PixmapCache, *, surfaces: bool = True) -> None:
-        self.compression = compression
+    def __init__(
+        self,
+        peer: Peer,
+        compression: Compression,
+        cache: PixmapCache,
+        *,
+        codecs: Sequence[Codec] = CODECS,
+        rows: Lowerings = LOWERINGS,
+    ) -> None:
         self.cache = cache
-        self._surfaces = surfaces
+        self._rows = rows
+        self._surfaces = peer.takes_message(display.SurfaceCreate)
+        self._whatever_comes = compression is not Compression.AUTO
+        self._codecs = [codec for codec in codecs if _is_meant(codec, compression) and _takes(peer, codec)]
         self._last_image = 0
 
-    def messages(self, drawable: object, surfaces: Mapping[int, SurfaceCreated]) -> list[Message]:
-        """The messages that do what a drawable says.
+    def messages(self, change: object, surfaces: Surfaces) -> list[Message]:
+        """The messages that do what a lowered change says.
 
-        :param surfaces: the client's surfaces by id, for copies between them.
+        :param surfaces: the client's surfaces, for copies between them.
         """
-        match drawable:
-            case Fill(surface_id, box, color):
-                return [draw.DrawFill(_base(surface_id, box), draw.Fill(Brush(BrushType.SOLID, color)))]
-            case Blit(surface_id, box, pixels):
-                return self.picture(surface_id, box, pixels)
-            case Text():
-                return self.picture(drawable.surface_id, drawable.box, drawable.pixels)
-            case Copy(surface_id, box, x, y):
-                return [draw.CopyBits(_base(surface_id, box), Point(x, y))]
-            case CopySurface(surface_id, box, source_id, x, y):
-                source = surfaces[source_id]
-                descriptor = ImageDescriptor(source_id, ImageType.SURFACE, 0, source.width, source.height)
-                image = Image(descriptor, Surface(source_id))
-                area = Rect(y, x, y + box.height, x + box.width)
-                return [draw.DrawCopy(_base(surface_id, box), draw.Copy(image, area))]
+        match change:
+            case Blit():
+                return self.picture(change)
+            case Operation():
+                return [self._rows[type(change)].make(change, surfaces)]
             case SurfaceCreated(_, width, height) if not self._surfaces:
                 return [display.Mode(width, height, BITS_PER_PIXEL)]
             case SurfaceDestroyed() if not self._surfaces:
@@ -102,11 +81,11 @@ class DrawEncoder:
             case SurfaceDestroyed(surface_id):
                 return [display.SurfaceDestroy(surface_id)]
             case _:
-                raise TypeError(f"{drawable!r} is not a drawable")
+                raise TypeError(f"{change!r} is no change of a display")
 
-    def picture(self, surface_id: int, box: geometry.Rect, pixels: bytes) -> list[Message]:
-        """The messages that put pixels (BGRX, tightly packed) into a box."""
-        width, height = box.width, box.height
+    def picture(self, blit: Blit) -> list[Message]:
+        """The messages that put pixels into a box."""
+        width, height, pixels = blit.box.width, blit.box.height, blit.pixels
         before: list[Message] = []
         found = self.cache.look_up(width, height, pixels)
         if found is None:
@@ -119,21 +98,27 @@ class DrawEncoder:
             if evicted:
                 before = [display.InvalList(tuple(ResourceID(ResourceType.PIXMAP, number) for number in evicted))]
             image = self._encode(found[0], ImageFlags.CACHE_ME, width, height, pixels)
-        copy = draw.Copy(image, Rect(0, 0, height, width))
-        return [*before, draw.DrawCopy(_base(surface_id, box), copy)]
+        copy = draw.Copy(image, edges_of(Rect(0, 0, width, height)))
+        return [*before, draw.DrawCopy(base_of(blit), copy)]
 
     def _encode(self, number: int, flags: int, width: int, height: int, pixels: bytes) -> Image:
-        if self.compression is Compression.LZ or (
-            self.compression is Compression.AUTO and width * height >= MIN_LZ_AREA
-        ):
-            payload = lz.encode_rgb32(pixels, width, height)
-            if self.compression is Compression.LZ or len(payload) < len(pixels):
-                return Image(ImageDescriptor(number, ImageType.LZ_RGB, flags, width, height), BinaryData(payload))
-        bitmap = BitmapData(
-            BitmapFmt.FMT_32BIT, BitmapFlags.TOP_DOWN, width, height, width * BYTES_PER_PIXEL, None, pixels
-        )
+        for codec in self._codecs:
+            assert codec.encode is not None
+            if self._whatever_comes or width * height >= codec.least_area:
+                payload = codec.encode(pixels, width, height)
+                if payload is not None and (self._whatever_comes or len(payload) < len(pixels)):
+                    return Image(ImageDescriptor(number, codec.image_type, flags, width, height), BinaryData(payload))
+        bitmap = BitmapData(BitmapFmt.FMT_32BIT, BitmapFlags.TOP_DOWN, width, height, width * PIXEL_SIZE, None, pixels)
         return Image(ImageDescriptor(number, ImageType.BITMAP, flags, width, height), bitmap)
 
 
-def _base(surface_id: int, box: geometry.Rect) -> DisplayBase:
-    return DisplayBase(surface_id, Rect(box.y, box.x, box.y + box.height, box.x + box.width))
+def _is_meant(codec: Codec, compression: Compression) -> bool:
+    """Whether a codec is one to try before a picture is sent as a plain bitmap."""
+    if codec.encode is None or codec.image_type == BITMAP.image_type:
+        return False
+    return compression is Compression.AUTO or codec.name == compression.value
+
+
+def _takes(peer: Peer, codec: Codec) -> bool:
+    """Whether a client can take what a codec makes."""
+    return peer.takes_image(codec.image_type) and peer.takes(codec.need)

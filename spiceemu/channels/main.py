@@ -19,7 +19,7 @@ from spiceemu.channels.shared import MOUSE_MODES, Shared
 from spiceemu.errors import LimitExceeded, MalformedMessage, RemoteError
 from spiceemu.events import AgentStarted, ChannelsAttached, Event, MouseModeRequested
 from spiceemu.protocol.agent.stream import GRANTED_TOKENS, AgentReader, AgentTokens, AgentWriter, VDAgentMessage
-from spiceemu.protocol.capabilities import ChannelType, MainCap
+from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import LinkErr, MouseMode, NotifySeverity, NotifyVisibility
 from spiceemu.protocol.messages import base, main
 from spiceemu.protocol.messages.migrate_data import UNLIMITED, WITH_STATE, CharDevice, MainData
@@ -144,7 +144,7 @@ class MainChannel(Channel):
         )
         if not anew:
             return
-        if MainCap.NAME_AND_UUID in self.client_capabilities:
+        if self.peer.takes_message(main.Name):
             if intro.name:
                 self.send(main.Name(intro.name.encode() + b"\0"))
             if any(intro.uuid):
@@ -173,7 +173,7 @@ class MainChannel(Channel):
         """Tell that the guest's agent has come."""
         self._agent_connected = True
         self._granted = AgentTokens()
-        if MainCap.AGENT_CONNECTED_TOKENS in self.client_capabilities:
+        if self.peer.takes_message(main.AgentConnectedTokens):
             self.send(main.AgentConnectedTokens(self._granted.left))
         else:
             self.send(main.AgentConnected())

@@ -30,7 +30,7 @@ ENTRY = Struct("<QI")
 
 
 class PixmapCache:
-    """The pictures of one channel in its client's cache.
+    """The pictures of one channel in its client's cache; a part of a :class:`ClientCache`.
 
     :param capacity: the client's cache, in pixels; nothing is cached at 0.
     :param display_id: which channel it is. A client has one cache for all of them; with ids of its own no channel can
@@ -88,3 +88,23 @@ class PixmapCache:
         """Forget everything, for INVAL_ALL_PIXMAPS."""
         self._areas.clear()
         self._used = 0
+
+
+class ClientCache:
+    """All that a client keeps of pictures. Its display channels share it: each has a part of its own."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, PixmapCache] = {}
+
+    def begin_part(self, display_id: int) -> PixmapCache:
+        """What a display channel that begins knows of the cache: nothing is in it yet.
+
+        :returns: its part, which has no room before the client has told how much there is.
+        """
+        self._parts[display_id] = part = PixmapCache(0, display_id)
+        return part
+
+    def clear(self) -> None:
+        """Forget everything, of every channel."""
+        for part in self._parts.values():
+            part.clear()

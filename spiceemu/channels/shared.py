@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spiceemu.channels.encoding import Compression
+from spiceemu.channels.lowering import LOWERINGS
+from spiceemu.channels.pixmap_cache import ClientCache
 from spiceemu.channels.tap import Taps
 from spiceemu.channels.view import window_of
+from spiceemu.codecs.compression import DEFAULT_COMPRESSION
+from spiceemu.codecs.table import CODECS, Compression
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.levels.level import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spiceemu.channels.lowering import Lowerings
+    from spiceemu.codecs.table import Codec
     from spiceemu.guest.machine import Guest
     from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.levels.level import Level
@@ -29,6 +34,8 @@ class Shared:
     :param offered: type and id of the channels that may be opened, main apart.
     :param level: what the server behaves like, to the end of the session.
     :param compression: how pictures are encoded.
+    :param codecs: the ways to encode pictures.
+    :param lowerings: how operations travel as what they are.
     :param taps: what sees every message.
     :param now: when the session begins; its multimedia clock counts from here.
     """
@@ -40,7 +47,9 @@ class Shared:
         session_id: int,
         offered: Sequence[tuple[ChannelType, int]],
         level: Level = CURRENT,
-        compression: str = "auto",
+        compression: str = DEFAULT_COMPRESSION,
+        codecs: Sequence[Codec] = CODECS,
+        lowerings: Lowerings = LOWERINGS,
         taps: Taps | None = None,
         now: float,
     ) -> None:
@@ -49,8 +58,12 @@ class Shared:
         self.offered = offered
         self.level = level
         self.compression = Compression(compression)
+        self.codecs = codecs
+        self.lowerings = lowerings
         self.taps = Taps() if taps is None else taps
         self.mouse_mode = MouseMode.SERVER
+        self.pictures = ClientCache()
+        """What the client keeps of pictures, for all of its display channels."""
         self.began = now
 
     def multi_media_time(self, now: float) -> int:

@@ -100,6 +100,9 @@ def _display(opening: Opening) -> Channel:
         shown=shared.guest.displays[opening.number],
         compression=shared.compression,
         now=opening.now,
+        pictures=shared.pictures,
+        codecs=shared.codecs,
+        lowerings=shared.lowerings,
         passage=opening.passage,
         taps=shared.taps,
     )

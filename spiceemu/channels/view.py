@@ -1,36 +1,26 @@
 """What one client may see of a display: all of it, or what the link's level has ways to show.
 
 Two things are taken away. Without SURFACES there is only the primary: what is drawn elsewhere stays in the guest, and
-reaches the client as pixels when it is copied to the primary. Without MONITORS_CONFIG there is only the first head: the
+reaches the client when it is copied to the primary. Without MONITORS_CONFIG there is only the first head: the
 client's primary is that part of the guest's, and what lies beside it is not shown. All the rest goes on as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import (
-    Blit,
-    Copy,
-    CopySurface,
-    Drawable,
-    Fill,
-    MonitorsChanged,
-    SurfaceCreated,
-    SurfaceDestroyed,
-    Text,
-)
+from spiceemu.drawing.operations import Blit, Operation
+from spiceemu.guest.changes import MonitorsChanged, SurfaceCreated, SurfaceDestroyed
+from spiceemu.guest.display import PRIMARY
 from spiceemu.protocol.levels.compat import Feature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from spiceemu.guest.changes import DisplayChange
     from spiceemu.guest.display import Display, Head
     from spiceemu.protocol.levels.level import Level
-
-PRIMARY = 0
 
 
 def window_of(display: Display, level: Level) -> Rect:
@@ -55,7 +45,7 @@ class View:
         self.has_surfaces = level.has(Feature.SURFACES)
         self.one_head = not level.has(Feature.MONITORS_CONFIG)
         self.is_whole = self.has_surfaces and not self.one_head
-        """Whether nothing is taken away, so that every drawable is its own :meth:`lower`."""
+        """Whether nothing is taken away."""
         self._window = window_of(display, level)
         self._primary_is_new = False  # and the heads that go with it are still to come
 
@@ -91,64 +81,60 @@ class View:
     def _in_guest(self, surface_id: int, box: Rect) -> Rect:
         return box.translate(*self.origin) if surface_id == PRIMARY else box
 
-    def lower(self, drawable: Drawable) -> list[Drawable]:
-        """What a drawable is to this client: itself, something that looks the same, or nothing.
+    def see(self, change: DisplayChange) -> Sequence[DisplayChange]:
+        """What of a change is to be seen: where operations are on what is shown, and what news is news here.
 
-        To be called for every drawable, at once: what becomes pixels is read from the surface as it is now.
+        To be called for every change, at once.
+
+        :returns: of an operation at most one.
         """
-        if drawable.surface_id != PRIMARY:
-            return [drawable] if self.has_surfaces else []
-        if self.one_head:
-            if isinstance(drawable, SurfaceCreated | SurfaceDestroyed):
-                self._primary_is_new = True
-            if isinstance(drawable, MonitorsChanged):
-                return self._new_window()
-            if self._primary_is_new:
-                return []  # the heads come next, and with them all of the picture
-            if self._window != self.display.primary.bounds:
-                return self._cut(drawable)
-        if isinstance(drawable, CopySurface) and not self.has_surfaces:
-            return [self._as_pixels(drawable.box)]
-        return [drawable]
+        if self.is_whole:
+            return (change,)
+        if change.surface_id == PRIMARY:
+            return self._see_primary(change)
+        if not self.has_surfaces:
+            return ()
+        return (change.moved(PRIMARY, -self._window.x, -self._window.y) if isinstance(change, Operation) else change,)
 
-    def _new_window(self) -> list[Drawable]:
+    def _see_primary(self, change: DisplayChange) -> Sequence[DisplayChange]:
+        if not self.one_head:
+            return (change,)
+        if isinstance(change, MonitorsChanged):
+            return self._new_window()
+        if not isinstance(change, Operation):
+            self._primary_is_new = True
+        if self._primary_is_new:
+            return ()  # the heads come next, and with them all of the picture
+        assert isinstance(change, Operation)
+        cut = change.within(self._window)
+        return () if cut is None else (cut.moved(PRIMARY, -self._window.x, -self._window.y),)
+
+    def has_source(self, operation: Operation) -> bool:
+        """Whether all that an operation reads is to be seen; of a copy within a surface both ends must be."""
+        if self.is_whole or operation.source is None:
+            return True
+        surface_id, area = operation.source
+        if not self.has(surface_id):
+            return False
+        if surface_id == operation.surface_id:
+            area = area.union(operation.box)
+        shown = self._in_guest(surface_id, self.bounds(surface_id))
+        return area.intersection(shown) == area
+
+    def _new_window(self) -> Sequence[DisplayChange]:
         """Begin anew if the head has moved or changed its size; the others' doings are nobody's business here."""
         window = window_of(self.display, self.level)
         if window == self._window and not self._primary_is_new:
-            return []
+            return ()
         self._window = window
         self._primary_is_new = False
-        return [
+        return (
             SurfaceDestroyed(PRIMARY),
             self.creation(PRIMARY),
-            self._as_pixels(self.bounds(PRIMARY)),
+            self.pixels(PRIMARY, self.bounds(PRIMARY)),
             MonitorsChanged(),
-        ]
+        )
 
-    def _cut(self, drawable: Drawable) -> list[Drawable]:
-        """What of a drawing lies on the head."""
-        assert isinstance(drawable, Fill | Blit | Text | Copy | CopySurface)
-        box = drawable.box.intersection(self._window)
-        if box.is_empty:
-            return []
-        x, y = self.origin
-        shown = box.translate(-x, -y)
-        whole = box == drawable.box
-        match drawable:
-            case Fill():
-                return [replace(drawable, box=shown)]
-            case Blit() if whole:
-                return [replace(drawable, box=shown)]
-            case Text() if whole:
-                return [replace(drawable, box=shown, x=drawable.x - x, y=drawable.y - y)]
-            case Copy(source_x=left, source_y=top) if whole:
-                source = Rect(left, top, box.width, box.height)
-                if source.intersection(self._window) == source:
-                    return [replace(drawable, box=shown, source_x=left - x, source_y=top - y)]
-            case CopySurface(source_x=left, source_y=top) if self.has_surfaces:
-                left, top = left + box.x - drawable.box.x, top + box.y - drawable.box.y
-                return [replace(drawable, box=shown, source_x=left, source_y=top)]
-        return [self._as_pixels(shown)]
-
-    def _as_pixels(self, box: Rect) -> Blit:
-        return Blit(PRIMARY, box, self.read(PRIMARY, box))
+    def pixels(self, surface_id: int, box: Rect) -> Blit:
+        """A part of a surface as it is now."""
+        return Blit(surface_id, box, self.read(surface_id, box))

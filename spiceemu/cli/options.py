@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spiceemu.codecs.compression import COMPRESSIONS, DEFAULT_COMPRESSION, enumerate_compressions
 from spiceemu.errors import InvalidValue
 from spiceemu.serving.listeners import check_port
 
@@ -38,7 +39,7 @@ class Options:
     share = False
     size = (1024, 768)
     title = "spiceemu"
-    compression = "auto"
+    compression = DEFAULT_COMPRESSION
     no_agent = False
     no_sound = False
     blank = False
@@ -111,8 +112,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _compression(text: str) -> str:
-    if text not in ("auto", "lz", "off"):
-        raise InvalidValue("is none of auto, lz and off")
+    if text not in COMPRESSIONS:
+        raise InvalidValue(f"is none of {enumerate_compressions('and')}")
     return text
 
 
@@ -175,7 +176,11 @@ OPTIONS = {
     "What clients see": (
         Option("--size WIDTHxHEIGHT", "the desktop's size in pixels (1024x768)", _size),
         Option("--title TEXT", "the name that clients show (spiceemu)"),
-        Option("--compression KIND", "how pictures are encoded: auto, lz or off (auto)", _compression),
+        Option(
+            "--compression KIND",
+            f"how pictures are encoded: {enumerate_compressions('or')} ({DEFAULT_COMPRESSION})",
+            _compression,
+        ),
         Option("--no-agent", "a guest without an agent: no clipboard, no following the window's size"),
         Option("--no-sound", "a guest without sound: no playback and record channels"),
         Option("--blank", "a black screen instead of the demo desktop"),

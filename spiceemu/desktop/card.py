@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from spiceemu.desktop.canvas import Floating, disc, gradient
+from spiceemu.desktop.screen import Floating, disc, gradient
 from spiceemu.desktop.widgets import shrink
 from spiceemu.drawing.geometry import Rect
 from spiceemu.drawing.surface import Surface

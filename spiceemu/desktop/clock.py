@@ -9,8 +9,8 @@ from spiceemu.desktop.widgets import Panel, Shapes, TextView, fit
 from spiceemu.drawing.geometry import Rect
 
 if TYPE_CHECKING:
-    from spiceemu.desktop.canvas import Canvas
     from spiceemu.desktop.look import Look
+    from spiceemu.desktop.screen import Screen
     from spiceemu.desktop.state import State
     from spiceemu.desktop.widgets import Shape
 
@@ -35,21 +35,21 @@ _NO_TIME: Final = "  :  :  "
 class Bar(Panel):
     """The bar at the top: the machine's name, how many look at it, the day; the time, if there is no clock."""
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State, *, with_time: bool) -> None:
-        super().__init__(canvas, box, look, state)
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State, *, with_time: bool) -> None:
+        super().__init__(screen, box, look, state)
         font = look.body
         unit = look.scale
-        canvas.fill(Rect(box.x, box.y, box.width, box.height - unit), BAR)
-        canvas.fill(Rect(box.x, box.bottom - unit, box.width, unit), TEAL)
+        screen.fill(Rect(box.x, box.y, box.width, box.height - unit), BAR)
+        screen.fill(Rect(box.x, box.bottom - unit, box.width, unit), TEAL)
         middle = box.y + (box.height - font.height) // 2
         x = box.x + look.gap
         for step, color in enumerate((TEAL, AMBER, ROSE)):
             height = font.height * (3 + step) // 6
-            canvas.fill(Rect(x, middle + font.height - 3 * unit - height, 4 * unit, height), color)
+            screen.fill(Rect(x, middle + font.height - 3 * unit - height, 4 * unit, height), color)
             x += 6 * unit
         self._with_time = with_time
         x += look.gap // 2
-        self._text = TextView(canvas, Rect(x, middle, box.right - look.gap - x, font.height), font, paper=BAR)
+        self._text = TextView(screen, Rect(x, middle, box.right - look.gap - x, font.height), font, paper=BAR)
         self.refresh()
 
     def refresh(self) -> None:
@@ -72,12 +72,12 @@ class Bar(Panel):
 class ClockPanel(Panel):
     """The time in digits of seven segments, each of which is one fill, and the day below."""
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
-        super().__init__(canvas, box, look, state)
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
+        super().__init__(screen, box, look, state)
         inside = self.draw_frame()
         day = Rect(inside.x, inside.bottom - look.detail.height, inside.width, look.detail.height)
-        self._day = TextView(canvas, day, look.detail, ink=MUTED)
-        self._face = Shapes(canvas, PANEL)
+        self._day = TextView(screen, day, look.detail, ink=MUTED)
+        self._face = Shapes(screen, PANEL)
         # Six digits are 3.3 times as wide as they are high; what is between them takes the rest.
         room = Rect(inside.x, inside.y, inside.width, day.y - look.pad // 2 - inside.y)
         self._height = min(room.height, room.width * 100 // 455)

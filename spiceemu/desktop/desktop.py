@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from spiceemu.desktop.canvas import Canvas, gradient
 from spiceemu.desktop.card import Photograph
 from spiceemu.desktop.clock import Bar, ClockPanel
 from spiceemu.desktop.look import SKY_BOTTOM, SKY_DOT, SKY_TOP, lay_out
 from spiceemu.desktop.note import NotePanel
 from spiceemu.desktop.panels import ClientsPanel, ClipboardPanel, KeyboardPanel
 from spiceemu.desktop.pointer import PointerPanel
+from spiceemu.desktop.screen import Screen, gradient
 from spiceemu.desktop.state import ChannelInfo, ClientInfo, State
 from spiceemu.drawing.geometry import Rect
 from spiceemu.guest.cursor import ARROW, HAND
@@ -60,7 +60,7 @@ class Desktop:
         self._guest = guest
         self._display = guest.displays[display_id]
         self._state = State(guest, screen=self._display.heads[0].box)
-        self._canvas = Canvas(self._display)
+        self._screen = Screen(self._display)
         self._panels: dict[str, Panel] = {}
         self._photograph: Photograph | None = None
         self._arrange()
@@ -89,32 +89,32 @@ class Desktop:
 
     def _arrange(self) -> None:
         """Draw all anew, on a screen of perhaps another size."""
-        self._canvas.floating = None
+        self._screen.floating = None
         self._state.screen = self._display.heads[0].box
         layout = lay_out(self._state.screen)
         self._draw_sky(layout)
         self._draw_panels(layout)
         self._place_photograph(layout)
-        self._canvas.settle()
+        self._screen.settle()
 
     def _draw_sky(self, layout: Layout) -> None:
         """A gradient, and a grid of dots: the first column of them is drawn, and copied twice as wide each time."""
-        canvas, screen, unit = self._canvas, self._display.primary.bounds, layout.look.scale
-        for band, color in gradient(screen, SKY_TOP, SKY_BOTTOM):
-            canvas.fill(band, color)
+        screen, bounds, unit = self._screen, self._display.primary.bounds, layout.look.scale
+        for band, color in gradient(bounds, SKY_TOP, SKY_BOTTOM):
+            screen.fill(band, color)
         cell = 32 * unit
-        for y in range(layout.bar.bottom + cell // 2, screen.height, cell):
-            canvas.fill(Rect(cell // 2, y, 2 * unit, 2 * unit), SKY_DOT)
+        for y in range(layout.bar.bottom + cell // 2, bounds.height, cell):
+            screen.fill(Rect(cell // 2, y, 2 * unit, 2 * unit), SKY_DOT)
         width = cell
-        while width < screen.width:
-            canvas.copy(Rect(0, 0, width, screen.height), (width, 0))
+        while width < bounds.width:
+            screen.copy(Rect(0, 0, width, bounds.height), (width, 0))
             width *= 2
 
     def _draw_panels(self, layout: Layout) -> None:
-        canvas, look, state = self._canvas, layout.look, self._state
-        self._panels = {"bar": Bar(canvas, layout.bar, look, state, with_time="clock" not in layout.panels)}
+        screen, look, state = self._screen, layout.look, self._state
+        self._panels = {"bar": Bar(screen, layout.bar, look, state, with_time="clock" not in layout.panels)}
         for name, box in layout.panels.items():
-            self._panels[name] = _PANELS[name](canvas, box, look, state)
+            self._panels[name] = _PANELS[name](screen, box, look, state)
 
     def _place_photograph(self, layout: Layout) -> None:
         """Put the photograph where it was, or where it belongs; a screen that it does not fit on has none."""
@@ -131,7 +131,7 @@ class Desktop:
             photograph.let_go()
             where = photograph.box if photograph.was_moved else home
             photograph.put(where.x, where.y)
-            self._canvas.floating = photograph.floating
+            self._screen.floating = photograph.floating
         self._photograph = photograph
 
     # Drawing what changed
@@ -145,7 +145,7 @@ class Desktop:
         for name in names:
             if name in self._panels:
                 self._panels[name].refresh()
-        self._canvas.settle()
+        self._screen.settle()
 
     def _on_event(self, event: GuestEvent) -> None:
         match event:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-from spiceemu.desktop.canvas import rounded
 from spiceemu.desktop.look import AMBER, PAPER, PAPER_BAR, PAPER_EDGE, PAPER_INK
+from spiceemu.desktop.screen import rounded
 from spiceemu.desktop.state import MAX_NOTE
 from spiceemu.desktop.widgets import Button, ButtonStyle, Panel, TextView, draw_box, shrink, wrap
 from spiceemu.drawing.geometry import Rect
@@ -15,8 +15,8 @@ from spiceemu.guest.cursor import ARROW, HAND, TEXT_BEAM
 from spiceemu.guest.keymap import LEFT_CTRL, RIGHT_CTRL
 
 if TYPE_CHECKING:
-    from spiceemu.desktop.canvas import Canvas
     from spiceemu.desktop.look import Look
+    from spiceemu.desktop.screen import Screen
     from spiceemu.desktop.state import State
     from spiceemu.guest.cursor import CursorShape
     from spiceemu.guest.keyboard import KeyEvent
@@ -30,12 +30,12 @@ class NotePanel(Panel):
 
     title = "Note"
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
-        super().__init__(canvas, box, look, state)
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
+        super().__init__(screen, box, look, state)
         self.buttons: list[Button] = []
         self._pressed: Button | None = None
         self._area = self.draw_frame()
-        self._view = TextView(canvas, self._area, look.body, ink=PAPER_INK, paper=PAPER)
+        self._view = TextView(screen, self._area, look.body, ink=PAPER_INK, paper=PAPER)
         self._caret_at: tuple[int, int] | None = None
         self._first = 0  # the line that is shown at the top
         self.refresh()
@@ -43,15 +43,15 @@ class NotePanel(Panel):
     def draw_frame(self) -> Rect:
         """Draw the sheet, its title and buttons, and give the room for the text."""
         box, look, font = self.box, self.look, self.look.detail
-        draw_box(self.canvas, box, look, PAPER, PAPER_EDGE)
+        draw_box(self.screen, box, look, PAPER, PAPER_EDGE)
         bar = Rect(box.x + look.scale, box.y + look.scale, box.width - 2 * look.scale, font.height + look.pad)
-        self.canvas.fill_all(rounded(bar, look.radius - look.scale, look.scale, bottom=False), PAPER_BAR)
-        self.canvas.text((box.x + look.pad, bar.y + look.pad // 2), self.title, font, PAPER_INK, PAPER_BAR)
+        self.screen.fill_all(rounded(bar, look.radius - look.scale, look.scale, bottom=False), PAPER_BAR)
+        self.screen.text((box.x + look.pad, bar.y + look.pad // 2), self.title, font, PAPER_INK, PAPER_BAR)
         right, margin = bar.right - look.pad // 2, look.pad // 4
         for label, action in (("Clear", self.state.note.clear), ("Paste", self._paste), ("Copy", self._copy)):
             width = font.width * (len(label) + 2)
             place = Rect(right - width, bar.y + margin, width, bar.height - 2 * margin)
-            self.buttons.append(Button(self.canvas, place, font, _STYLE, label, action))
+            self.buttons.append(Button(self.screen, place, font, _STYLE, label, action))
             right -= width + look.pad // 2
         return shrink(Rect(box.x, bar.bottom, box.width, box.bottom - bar.bottom), look.pad)
 
@@ -69,7 +69,7 @@ class NotePanel(Panel):
         view.show([note.text[start:end] for start, end in spans[first : first + view.rows]])
         self._caret_at = row - first, column
         x, y = self._area.x + column * font.width, self._area.y + (row - first) * font.height
-        self.canvas.fill(Rect(x, y, 2 * self.look.scale, font.height), PAPER_INK)
+        self.screen.fill(Rect(x, y, 2 * self.look.scale, font.height), PAPER_INK)
 
     def on_key(self, event: KeyEvent) -> None:
         """Type, or do what a key without a character does."""

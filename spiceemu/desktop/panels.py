@@ -11,8 +11,8 @@ from spiceemu.guest.clipboard import CLIPBOARD, Owner
 from spiceemu.protocol.enums import KeyboardModifierFlags
 
 if TYPE_CHECKING:
-    from spiceemu.desktop.canvas import Canvas
     from spiceemu.desktop.look import Look
+    from spiceemu.desktop.screen import Screen
     from spiceemu.desktop.state import State
 
 MAX_PREVIEW: Final = 2048
@@ -38,18 +38,18 @@ class KeyboardPanel(Panel):
 
     title = "Keyboard"
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
-        super().__init__(canvas, box, look, state)
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
+        super().__init__(screen, box, look, state)
         inside = self.draw_frame()
         font = look.detail
-        self._values = _with_labels(canvas, inside, look, ["last", "held"])
+        self._values = _with_labels(screen, inside, look, ["last", "held"])
         self._lamps: list[tuple[Rect, int]] = []
         x, y = inside.x, inside.bottom - font.height
         for name, lock in _LOCKS.items():
             self._lamps.append((Rect(x, y + 3 * look.scale, font.width, font.height - 6 * look.scale), lock))
-            canvas.text((x + 2 * font.width, y), name, font, MUTED, PANEL)
+            screen.text((x + 2 * font.width, y), name, font, MUTED, PANEL)
             x += (len(name) + 4) * font.width
-        self._lights = Shapes(canvas, PANEL)
+        self._lights = Shapes(screen, PANEL)
         self.refresh()
 
     def refresh(self) -> None:
@@ -69,11 +69,11 @@ class ClipboardPanel(Panel):
 
     title = "Clipboard"
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
-        super().__init__(canvas, box, look, state)
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
+        super().__init__(screen, box, look, state)
         inside = self.draw_frame()
-        self._owner = TextView(canvas, self.head, look.detail, ink=AZURE)
-        self._text = TextView(canvas, inside, look.detail)
+        self._owner = TextView(screen, self.head, look.detail, ink=AZURE)
+        self._text = TextView(screen, inside, look.detail)
         self.refresh()
 
     def refresh(self) -> None:
@@ -94,13 +94,13 @@ class ClientsPanel(Panel):
 
     title = "Clients"
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
-        super().__init__(canvas, box, look, state)
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
+        super().__init__(screen, box, look, state)
         inside = self.draw_frame()
         width = _CHANNELS * look.detail.width
         names = Rect(inside.x, inside.y, width, inside.height)
-        self._names = TextView(canvas, names, look.detail, ink=AZURE)
-        self._words = TextView(canvas, Rect(names.right, inside.y, inside.width - width, inside.height), look.detail)
+        self._names = TextView(screen, names, look.detail, ink=AZURE)
+        self._words = TextView(screen, Rect(names.right, inside.y, inside.width - width, inside.height), look.detail)
         self.refresh()
 
     def refresh(self) -> None:
@@ -123,10 +123,10 @@ class ClientsPanel(Panel):
         return list(zip([name, *[""] * (len(lines) - 1)], lines, strict=True))
 
 
-def _with_labels(canvas: Canvas, inside: Rect, look: Look, labels: list[str]) -> TextView:
+def _with_labels(screen: Screen, inside: Rect, look: Look, labels: list[str]) -> TextView:
     """Write labels below each other, and give the view for what belongs to them."""
     font = look.detail
     width = _LABELS * font.width
     for row, label in enumerate(labels):
-        canvas.text((inside.x, inside.y + row * font.height), label, font, MUTED, PANEL)
-    return TextView(canvas, Rect(inside.x + width, inside.y, inside.width - width, len(labels) * font.height), font)
+        screen.text((inside.x, inside.y + row * font.height), label, font, MUTED, PANEL)
+    return TextView(screen, Rect(inside.x + width, inside.y, inside.width - width, len(labels) * font.height), font)

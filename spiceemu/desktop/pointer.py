@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from spiceemu.desktop.canvas import rounded
 from spiceemu.desktop.look import AMBER, AZURE, INK, PANEL, SUNKEN, UNLIT
+from spiceemu.desktop.screen import rounded
 from spiceemu.desktop.state import BUTTON_COLORS
 from spiceemu.desktop.widgets import Panel, Shapes, TextView, shrink
 from spiceemu.drawing.geometry import Rect
@@ -13,8 +13,8 @@ from spiceemu.guest.pointer import BUTTONS
 from spiceemu.protocol.enums import MouseButton
 
 if TYPE_CHECKING:
-    from spiceemu.desktop.canvas import Canvas
     from spiceemu.desktop.look import Look
+    from spiceemu.desktop.screen import Screen
     from spiceemu.desktop.state import State
     from spiceemu.desktop.widgets import Shape
 
@@ -28,22 +28,22 @@ class PointerPanel(Panel):
 
     title = "Pointer"
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
-        super().__init__(canvas, box, look, state)
-        inside, screen = self.draw_frame(), state.screen
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
+        super().__init__(screen, box, look, state)
+        inside, shown = self.draw_frame(), state.screen
         mouse_width = min(inside.height * 3 // 5, inside.width // 4)
         room = Rect(inside.x, inside.y, inside.width - mouse_width - look.pad, inside.height)
-        width = min(room.width, max(room.height * screen.width // screen.height, 1))
-        height = min(room.height, max(width * screen.height // screen.width, 1))
+        width = min(room.width, max(room.height * shown.width // shown.height, 1))
+        height = min(room.height, max(width * shown.height // shown.width, 1))
         frame = Rect(room.x + (room.width - width) // 2, room.y + (room.height - height) // 2, width, height)
-        canvas.fill(frame, UNLIT)
+        screen.fill(frame, UNLIT)
         self._map = shrink(frame, look.scale)
-        canvas.fill(self._map, SUNKEN)
+        screen.fill(self._map, SUNKEN)
         side = Rect(inside.right - mouse_width, inside.y, mouse_width, inside.height)
         self._mouse = _centered(side, min(side.width, side.height * 3 // 4) * 4 // 5, side.height)
-        self._place = TextView(canvas, self.head, look.detail)
-        self._trace = Shapes(canvas, SUNKEN)
-        self._buttons = Shapes(canvas, PANEL)
+        self._place = TextView(screen, self.head, look.detail)
+        self._trace = Shapes(screen, SUNKEN)
+        self._buttons = Shapes(screen, PANEL)
         self.refresh()
 
     def refresh(self) -> None:

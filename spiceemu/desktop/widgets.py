@@ -7,15 +7,15 @@ from collections import Counter
 from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
-from spiceemu.desktop.canvas import rounded
 from spiceemu.desktop.look import INK, MUTED, PANEL, PANEL_EDGE, SHADOW, TEAL
+from spiceemu.desktop.screen import rounded
 from spiceemu.drawing.geometry import Rect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from spiceemu.desktop.canvas import Canvas
     from spiceemu.desktop.look import Look
+    from spiceemu.desktop.screen import Screen
     from spiceemu.desktop.state import State
     from spiceemu.drawing.text import Font
 
@@ -29,12 +29,12 @@ class TextView:
     :param box: where; as many lines and columns as fit. It must have the colour of the paper already.
     """
 
-    def __init__(self, canvas: Canvas, box: Rect, font: Font, *, ink: int = INK, paper: int = PANEL) -> None:
+    def __init__(self, screen: Screen, box: Rect, font: Font, *, ink: int = INK, paper: int = PANEL) -> None:
         self.box = box
         self.font = font
         self.columns = max(box.width // font.width, 0)
         self.rows = max(box.height // font.height, 0)
-        self._canvas = canvas
+        self._screen = screen
         self._ink = ink
         self._paper = paper
         self._shown = [" " * self.columns] * self.rows
@@ -53,7 +53,7 @@ class TextView:
         if count and kept > 0:
             first = max(count, 0)
             source = Rect(self.box.x, self._y(first), self.columns * self.font.width, kept * self.font.height)
-            self._canvas.copy(source, (self.box.x, self._y(first - count)))
+            self._screen.copy(source, (self.box.x, self._y(first - count)))
             self._shown[first - count : first - count + kept] = self._shown[first : first + kept]
 
     def forget(self, row: int, column: int) -> None:
@@ -67,9 +67,9 @@ class TextView:
         ink = new[first:end].rstrip()
         x, y = self.box.x + first * self.font.width, self._y(row)
         if ink:
-            self._canvas.text((x, y), ink, self.font, self._ink, self._paper)
+            self._screen.text((x, y), ink, self.font, self._ink, self._paper)
         blank = (end - first - len(ink)) * self.font.width
-        self._canvas.fill(Rect(x + len(ink) * self.font.width, y, blank, self.font.height), self._paper)
+        self._screen.fill(Rect(x + len(ink) * self.font.width, y, blank, self.font.height), self._paper)
 
     def _y(self, row: int) -> int:
         return self.box.y + row * self.font.height
@@ -81,8 +81,8 @@ class Shapes:
     :param ground: what is there where no rectangle is.
     """
 
-    def __init__(self, canvas: Canvas, ground: int) -> None:
-        self._canvas = canvas
+    def __init__(self, screen: Screen, ground: int) -> None:
+        self._screen = screen
         self._ground = ground
         self._shown: list[Shape] = []
 
@@ -98,15 +98,15 @@ class Shapes:
         damaged = [area for area, _ in old - new if not _covered(area, added)]
         for area in damaged:
             if not _covered(area, shapes):
-                self._canvas.fill(area, self._ground)
+                self._screen.fill(area, self._ground)
         for shape in shapes:
             box, color = shape
             if shape in added:
-                self._canvas.fill(box, color)
+                self._screen.fill(box, color)
                 damaged.append(box)
             else:
                 for area in damaged:
-                    self._canvas.fill(box.intersection(area), color)
+                    self._screen.fill(box.intersection(area), color)
 
 
 def _covered(area: Rect, shapes: Iterable[Shape]) -> bool:
@@ -130,11 +130,11 @@ class Button:
     """
 
     def __init__(
-        self, canvas: Canvas, box: Rect, font: Font, style: ButtonStyle, label: str, action: Callable[[], None]
+        self, screen: Screen, box: Rect, font: Font, style: ButtonStyle, label: str, action: Callable[[], None]
     ) -> None:
         self.box = box
         self.label = label
-        self._canvas = canvas
+        self._screen = screen
         self._font = font
         self._style = style
         self._action = action
@@ -152,10 +152,10 @@ class Button:
 
     def _draw(self, face: int) -> None:
         box, font = self.box, self._font
-        self._canvas.fill_all(rounded(box, 5 * font.scale, font.scale), face)
+        self._screen.fill_all(rounded(box, 5 * font.scale, font.scale), face)
         x = box.x + (box.width - len(self.label) * font.width) // 2
         y = box.y + (box.height - font.height) // 2
-        self._canvas.text((x, y), self.label, font, self._style.ink, face)
+        self._screen.text((x, y), self.label, font, self._style.ink, face)
 
 
 class Panel(ABC):
@@ -167,8 +167,8 @@ class Panel(ABC):
 
     title: ClassVar[str] = ""
 
-    def __init__(self, canvas: Canvas, box: Rect, look: Look, state: State) -> None:
-        self.canvas = canvas
+    def __init__(self, screen: Screen, box: Rect, look: Look, state: State) -> None:
+        self.screen = screen
         self.box = box
         self.look = look
         self.state = state
@@ -176,13 +176,13 @@ class Panel(ABC):
     def draw_frame(self) -> Rect:
         """Draw what does not change, and give the room inside."""
         look = self.look
-        draw_box(self.canvas, self.box, look, PANEL, PANEL_EDGE)
+        draw_box(self.screen, self.box, look, PANEL, PANEL_EDGE)
         inside = shrink(self.box, look.pad)
         if not self.title:
             return inside
         font, unit = look.detail, look.scale
-        self.canvas.fill(Rect(inside.x, inside.y + 2 * unit, 3 * unit, font.height - 4 * unit), TEAL)
-        self.canvas.text((inside.x + 9 * unit, inside.y), self.title, font, MUTED, PANEL)
+        self.screen.fill(Rect(inside.x, inside.y + 2 * unit, 3 * unit, font.height - 4 * unit), TEAL)
+        self.screen.text((inside.x + 9 * unit, inside.y), self.title, font, MUTED, PANEL)
         return Rect(inside.x, inside.y + look.head, inside.width, inside.height - look.head)
 
     @property
@@ -197,13 +197,13 @@ class Panel(ABC):
         """Draw what changed since the last time."""
 
 
-def draw_box(canvas: Canvas, box: Rect, look: Look, face: int, edge: int) -> None:
+def draw_box(screen: Screen, box: Rect, look: Look, face: int, edge: int) -> None:
     """Draw a rounded box with an edge and a little shadow."""
     unit = look.scale
     shadow = Rect(box.x + look.radius, box.bottom, box.width - 2 * look.radius, 2 * unit)
-    canvas.fill(shadow, SHADOW)
-    canvas.fill_all(rounded(box, look.radius, unit), edge)
-    canvas.fill_all(rounded(shrink(box, unit), look.radius - unit, unit), face)
+    screen.fill(shadow, SHADOW)
+    screen.fill_all(rounded(box, look.radius, unit), edge)
+    screen.fill_all(rounded(shrink(box, unit), look.radius - unit, unit), face)
 
 
 def shrink(box: Rect, by: int) -> Rect:

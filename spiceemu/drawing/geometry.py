@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from spiceemu.errors import InvalidValue
 
-Point: TypeAlias = tuple[int, int]
+PointLike: TypeAlias = tuple[int, int]
 RectLike: TypeAlias = tuple[int, int, int, int]
 """x, y, width, height; a :class:`Rect` is one too."""
 
@@ -78,7 +78,7 @@ def as_rect(value: RectLike) -> Rect:
     return Rect(x, y, width, height)
 
 
-def as_point(value: Point, what: str = "a position") -> Point:
+def as_point(value: PointLike, what: str = "a position") -> PointLike:
     """Check a caller's position.
 
     :param what: what it is, for the error's text.

@@ -1,7 +1,7 @@
-"""Surfaces: rectangles of pixels that the guest draws on.
+"""Surfaces: rectangles of pixels to draw on.
 
-All clipping is done here, and nowhere else: each drawing method cuts its area at the surface's edges, changes the
-pixels, and returns the drawable that says what was done, or None if nothing was left to do.
+The methods that change pixels want boxes inside the surface: a :class:`~spiceemu.drawing.canvas.Canvas` cuts what is
+drawn before it paints.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from spiceemu.drawing.geometry import Rect
 from spiceemu.drawing.given import as_whole
-from spiceemu.drawing.operations import Blit, Copy, CopySurface, Fill, Text
 from spiceemu.drawing.pictures import MAX_PIXELS, PIXEL_SIZE
 from spiceemu.errors import InvalidValue
 
 if TYPE_CHECKING:
     from spiceemu.drawing.pictures import Picture
-    from spiceemu.drawing.text import Font
 
 MAX_WIDTH: Final = 16384
 """Widest surface, in pixels; wide enough for four 4K screens side by side."""
@@ -105,11 +103,8 @@ class Surface:
         """Whether a picture has this surface's size and alpha."""
         return (picture.width, picture.height, picture.has_alpha) == (self.width, self.height, self.has_alpha)
 
-    def fill(self, box: Rect, color: int) -> Fill | None:
-        """Set every pixel of the box to a colour 0xRRGGBB; the X or alpha byte becomes 0."""
-        box = box.intersection(self.bounds)
-        if box.is_empty:
-            return None
+    def fill(self, box: Rect, color: int) -> None:
+        """Set every pixel of a box inside the surface to a colour 0xRRGGBB; the X or alpha byte becomes 0."""
         row = color.to_bytes(PIXEL_SIZE, "little") * box.width
         size = len(row)
         view = self._view
@@ -117,67 +112,39 @@ class Surface:
         for start in _row_starts(self.width, box):
             view[start : start + size] = row
         self.revision = next(_revisions)
-        return Fill(self.id, box, color)
 
-    def blit(self, box: Rect, pixels: bytes) -> Blit | None:
-        """Put pixels into the box: ``box.width * box.height * 4`` bytes, tightly packed.
-
-        :raises InvalidValue: if there are more or fewer bytes.
-        """
-        expected = box.area * PIXEL_SIZE
-        if len(pixels) != expected:
-            raise InvalidValue(f"{box.width}x{box.height} pixels are {expected} bytes, not {len(pixels)}")
-        visible = box.intersection(self.bounds)
-        if visible.is_empty:
-            return None
-        if visible != box:
-            pixels = crop(pixels, box.width, visible.translate(-box.x, -box.y))
-        self._put(visible, pixels)
-        return Blit(self.id, visible, pixels)
-
-    def copy(self, source: Rect, x: int, y: int) -> Copy | None:
-        """Move the source area of this surface to (x, y), as if it was all read before any of it is written."""
-        box, source = self._clip_copy(source, self, x, y)
-        if box.is_empty:
-            return None
-        self._copy_rows(self, source, box)
-        return Copy(self.id, box, source.x, source.y)
-
-    def copy_from(self, other: Surface, source: Rect, x: int, y: int) -> CopySurface | None:
-        """Copy the source area of another surface to (x, y) of this one."""
-        box, source = self._clip_copy(source, other, x, y)
-        if box.is_empty:
-            return None
-        self._copy_rows(other, source, box)
-        return CopySurface(self.id, box, other.id, source.x, source.y)
-
-    def draw_text(self, x: int, y: int, text: str, font: Font, color: int, background: int | None) -> Text | None:
-        """Draw one line of text, the top left corner of its first cell at (x, y).
-
-        Without a background what lies under the text stays.
-        """
-        first = max(0, -x // font.width)
-        end = max(0, -((x - self.width) // font.width))
-        text = text[first:end]
-        x += first * font.width
-        cells = Rect(x, y, len(text) * font.width, font.height)
-        box = cells.intersection(self.bounds)
-        if box.is_empty:
-            return None
-
-        def paint(ink: int, paper: int) -> bytes:
-            return crop(font.render(text, ink, paper), cells.width, box.translate(-x, -y))
-
-        if background is None:
-            # One operation on all the bytes as a number is far faster than one a pixel.
-            keep = int.from_bytes(paint(ink=0, paper=0xFFFFFFFF), "little")
-            ink = int.from_bytes(paint(ink=color, paper=0), "little")
-            below = int.from_bytes(self.read(box), "little")
-            pixels = (below & keep | ink).to_bytes(box.area * PIXEL_SIZE, "little")
+    def put(self, box: Rect, pixels: bytes) -> None:
+        """Put as many pixels as it has into a box inside the surface."""
+        source = memoryview(pixels)
+        starts = _row_starts(self.width, box)
+        if box == self.bounds:
+            self._whole = bytes(pixels)
+        elif box.width == self.width:
+            self._view[starts.start : starts.stop] = source
         else:
-            pixels = paint(color, background)
-        self._put(box, pixels)
-        return Text(self.id, box, x, y, text, font, color, background, pixels)
+            size = box.width * PIXEL_SIZE
+            view = self._view
+            for row, start in enumerate(starts):
+                view[start : start + size] = source[row * size : (row + 1) * size]
+        self.revision = next(_revisions)
+
+    def copy(self, other: Surface, source: Rect, box: Rect) -> None:
+        """Copy an area of another surface, or of this one, to a box of the same size; each inside its surface.
+
+        It is as if the source was all read before any of it is written.
+        """
+        to, from_ = _row_starts(self.width, box), _row_starts(other.width, source)
+        if box.width == self.width == other.width:
+            self._view[to.start : to.stop] = other._view[from_.start : from_.stop]
+        else:
+            if to.start > from_.start:
+                # Where the areas overlap a row must be read before it is written: downwards from the last row up.
+                to, from_ = to[::-1], from_[::-1]
+            size = box.width * PIXEL_SIZE
+            target, origin = self._view, other._view
+            for start, origin_start in zip(to, from_, strict=True):
+                target[start : start + size] = origin[origin_start : origin_start + size]
+        self.revision = next(_revisions)
 
     def read(self, box: Rect) -> bytes:
         """Return the box's pixels, tightly packed.
@@ -194,37 +161,3 @@ class Surface:
             return bytes(self._view[starts.start : starts.stop])
         view = self._view
         return b"".join([view[start : start + size] for start in starts])
-
-    def _put(self, box: Rect, pixels: bytes) -> None:
-        source = memoryview(pixels)
-        starts = _row_starts(self.width, box)
-        if box == self.bounds:
-            self._whole = bytes(pixels)
-        elif box.width == self.width:
-            self._view[starts.start : starts.stop] = source
-        else:
-            size = box.width * PIXEL_SIZE
-            view = self._view
-            for row, start in enumerate(starts):
-                view[start : start + size] = source[row * size : (row + 1) * size]
-        self.revision = next(_revisions)
-
-    def _clip_copy(self, source: Rect, other: Surface, x: int, y: int) -> tuple[Rect, Rect]:
-        """Cut a copy's two areas to the part inside both surfaces; return (box, source), of one size."""
-        dx, dy = x - source.x, y - source.y
-        box = source.intersection(other.bounds).translate(dx, dy).intersection(self.bounds)
-        return box, box.translate(-dx, -dy)
-
-    def _copy_rows(self, other: Surface, source: Rect, box: Rect) -> None:
-        to, from_ = _row_starts(self.width, box), _row_starts(other.width, source)
-        if box.width == self.width == other.width:
-            self._view[to.start : to.stop] = other._view[from_.start : from_.stop]
-        else:
-            if to.start > from_.start:
-                # Where the areas overlap a row must be read before it is written: downwards from the last row up.
-                to, from_ = to[::-1], from_[::-1]
-            size = box.width * PIXEL_SIZE
-            target, origin = self._view, other._view
-            for start, origin_start in zip(to, from_, strict=True):
-                target[start : start + size] = origin[origin_start : origin_start + size]
-        self.revision = next(_revisions)

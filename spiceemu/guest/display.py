@@ -1,7 +1,8 @@
 """One video card of the guest: its surfaces, its heads, and the calls that draw.
 
-Each call is applied to the surface first and then told to every observer as a drawable, at once and in order. Areas are
-plain tuples ``(x, y, width, height)`` and positions ``(x, y)``, in pixels from the top left; colours are anything that
+What is drawn is an operation (:mod:`spiceemu.drawing.operations`), which :meth:`Display.draw` takes as it is; the other
+calls make one. It is painted first and then told to every observer, at once and in order. Areas are plain tuples
+``(x, y, width, height)`` and positions ``(x, y)``, in pixels from the top left; colours are anything that
 :func:`~spiceemu.drawing.colors.parse_color` takes. What lies outside the surface is cut off, and a call of which
 nothing remains tells nobody anything. Every call raises :class:`~spiceemu.errors.InvalidValue` for what it cannot use.
 """
@@ -13,22 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
 
+from spiceemu.drawing.canvas import PAINTERS, Canvas
 from spiceemu.drawing.colors import ColorLike, parse_color
-from spiceemu.drawing.geometry import Point, Rect, RectLike, as_point, as_rect
+from spiceemu.drawing.geometry import PointLike, Rect, RectLike, as_point, as_rect
 from spiceemu.drawing.given import as_bytes, as_kind, as_whole
-from spiceemu.drawing.operations import Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
+from spiceemu.drawing.operations import Blit, CopyRect, CopySurface, FillRect, Operation, WriteText
 from spiceemu.drawing.pictures import PIXEL_SIZE, Picture, to_file
-from spiceemu.drawing.surface import MAX_AREA, MAX_HEIGHT, MAX_WIDTH, Surface, check_size
+from spiceemu.drawing.surface import MAX_AREA, MAX_HEIGHT, MAX_WIDTH, check_size
 from spiceemu.drawing.text import Font, load_font
 from spiceemu.errors import InvalidValue
+from spiceemu.guest.changes import DisplayChange, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.observers import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from spiceemu.drawing.canvas import Painters
+    from spiceemu.drawing.surface import Surface
     from spiceemu.protocol.plain import Plain
 
-    Observer: TypeAlias = Callable[[Drawable], None]
+    Observer: TypeAlias = Callable[[DisplayChange], None]
 
 PRIMARY: Final = 0
 """Id of the surface that is on screen."""
@@ -100,25 +105,33 @@ def size_for(heads: Sequence[Head]) -> tuple[int, int]:
 class Display:
     """One video card, which SPICE shows as one display channel.
 
-    ``surfaces`` has the surfaces by id, the primary under 0; ``heads`` are the monitors that show parts of the primary,
-    at first a single one that shows all of it.
+    ``heads`` are the monitors that show parts of the primary, at first a single one that shows all of it.
 
     :raises InvalidValue: if the size is over the limits of :mod:`spiceemu.drawing.surface`.
     """
 
-    def __init__(self, display_id: int = 0, width: int = 1024, height: int = 768) -> None:
+    def __init__(
+        self, display_id: int = 0, width: int = 1024, height: int = 768, painters: Painters = PAINTERS
+    ) -> None:
         self.id = display_id
-        self.surfaces: dict[int, Surface] = {PRIMARY: Surface(PRIMARY, width, height)}
+        self.canvas = Canvas(f"display {display_id}", painters)
+        """What it is drawn on; :meth:`draw` paints there and tells of it."""
+        self.canvas.create(PRIMARY, width, height)
         self.heads: list[Head] = [Head(0, 0, 0, width, height)]
-        self._observers: Observers[Drawable] = Observers(f"display {display_id}")
+        self._observers: Observers[DisplayChange] = Observers(f"display {display_id}")
 
     def __repr__(self) -> str:
         return f"<Display {self.id} {self.width}x{self.height}>"
 
     @property
+    def surfaces(self) -> Mapping[int, Surface]:
+        """The surfaces by id, the primary under 0."""
+        return self.canvas.surfaces
+
+    @property
     def primary(self) -> Surface:
         """The surface that is on screen."""
-        return self.surfaces[PRIMARY]
+        return self.canvas.surfaces[PRIMARY]
 
     @property
     def width(self) -> int:
@@ -131,23 +144,29 @@ class Display:
         return self.primary.height
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call the observer with every drawable from now on, and return a callable that ends this.
+        """Call the observer with every change from now on, and return a callable that ends this.
 
         Observers are called in the order they came, after the surface has changed; they must not draw.
         """
         return self._observers.add(observer)
 
+    def draw(self, operation: Operation) -> None:
+        """Paint an operation, and tell every observer of it as it was really done."""
+        done = self.canvas.paint(as_kind("operation", operation, Operation))
+        if done is not None:
+            self._observers.tell(done)
+
     def fill(self, rect: RectLike, color: ColorLike, *, surface: int = PRIMARY) -> None:
         """Fill a rectangle with one colour."""
-        self._tell(self._surface(surface).fill(as_rect(rect), parse_color(color)))
+        self.draw(FillRect(surface, as_rect(rect), parse_color(color)))
 
     @overload
-    def blit(self, position: Point, picture: Picture, /, *, surface: int = PRIMARY) -> None: ...
+    def blit(self, position: PointLike, picture: Picture, /, *, surface: int = PRIMARY) -> None: ...
 
     @overload
     def blit(
         self,
-        position: Point,
+        position: PointLike,
         width: int,
         height: int,
         pixels: bytes | bytearray | memoryview,
@@ -158,7 +177,7 @@ class Display:
 
     def blit(
         self,
-        position: Point,
+        position: PointLike,
         picture: Picture | int,
         height: int | None = None,
         pixels: bytes | bytearray | memoryview | None = None,
@@ -177,23 +196,27 @@ class Display:
         else:
             width = picture
         box = as_rect((*as_point(position), width, height))
-        self._tell(self._surface(surface).blit(box, as_bytes("pixels", pixels)))
+        self.draw(Blit(surface, box, as_bytes("pixels", pixels)))
 
-    def copy(self, source: RectLike, position: Point, *, surface: int = PRIMARY) -> None:
+    def copy(self, source: RectLike, position: PointLike, *, surface: int = PRIMARY) -> None:
         """Copy a rectangle of a surface to a position of the same surface; the two may overlap."""
-        self._tell(self._surface(surface).copy(as_rect(source), *as_point(position)))
+        area = as_rect(source)
+        self.draw(CopyRect(surface, Rect(*as_point(position), area.width, area.height), area.x, area.y))
 
-    def copy_surface(self, source_surface: int, source: RectLike, position: Point, *, surface: int = PRIMARY) -> None:
+    def copy_surface(
+        self, source_surface: int, source: RectLike, position: PointLike, *, surface: int = PRIMARY
+    ) -> None:
         """Copy a rectangle of one surface to a position of another; to show an offscreen surface, for one."""
         if source_surface == surface:
             self.copy(source, position, surface=surface)
         else:
-            origin = self._surface(source_surface)
-            self._tell(self._surface(surface).copy_from(origin, as_rect(source), *as_point(position)))
+            area = as_rect(source)
+            box = Rect(*as_point(position), area.width, area.height)
+            self.draw(CopySurface(surface, box, source_surface, area.x, area.y))
 
     def text(
         self,
-        position: Point,
+        position: PointLike,
         text: str,
         *,
         color: ColorLike,
@@ -212,29 +235,28 @@ class Display:
         x, y = as_point(position)
         ink = parse_color(color)
         paper = None if background is None else parse_color(background)
-        target = self._surface(surface)
         for number, line in enumerate(as_kind("text", text, str).split("\n")):
-            self._tell(target.draw_text(x, y + number * font.height, line, font, ink, paper))
+            self.draw(WriteText.at(surface, x, y + number * font.height, line, font, ink, paper))
 
     def create_surface(self, width: int, height: int, *, has_alpha: bool = False) -> int:
         """Make a black offscreen surface and return its id, the lowest free one."""
         surface_id = next((number for number in range(1, MAX_SURFACE_ID + 1) if number not in self.surfaces), None)
         if surface_id is None:
             raise InvalidValue(f"a display has at most {MAX_SURFACE_ID} offscreen surfaces")
-        self._create(Surface(surface_id, width, height, has_alpha=has_alpha))
+        self._create(surface_id, width, height, has_alpha=has_alpha)
         return surface_id
 
     def destroy_surface(self, surface: int) -> None:
         """Remove an offscreen surface."""
         if surface == PRIMARY:
             raise InvalidValue("the primary surface cannot be destroyed; resize() replaces it")
-        self._destroy(self._surface(surface))
+        self._destroy(surface)
 
     def resize(self, width: int, height: int) -> None:
         """Change the size of the primary surface and make one head of all of it; the same again does nothing.
 
         The old picture is kept at the top left, and what is new is black. Observers are told, in this order:
-        SurfaceDestroyed(0), SurfaceCreated(0), Fill of it all with black, Blit of what was kept, MonitorsChanged.
+        SurfaceDestroyed(0), SurfaceCreated(0), FillRect of it all with black, Blit of what was kept, MonitorsChanged.
         """
         self.set_heads([Head(0, 0, 0, width, height)])
 
@@ -251,9 +273,9 @@ class Display:
         if heads == self.heads:
             return
         if (width, height) != (self.width, self.height):
-            self._replace_primary(Surface(PRIMARY, width, height))
+            self._replace_primary(width, height)
         self.heads = heads
-        self._tell(MonitorsChanged())
+        self._observers.tell(MonitorsChanged())
 
     def save(self) -> dict[str, Any]:
         """What another display needs to show the same, as plain data."""
@@ -302,19 +324,18 @@ class Display:
         for surface in tuple(self.surfaces.values()):
             picture = surfaces.get(surface.id)
             if picture is None or not surface.is_like(picture):
-                self._destroy(surface)
+                self._destroy(surface.id)
         replaced = PRIMARY not in self.surfaces
         for surface_id, picture in surfaces.items():
             target = self.surfaces.get(surface_id)
             if target is None:
-                target = Surface(surface_id, picture.width, picture.height, has_alpha=picture.has_alpha)
-                self._add(target)
+                target = self._add(surface_id, picture.width, picture.height, has_alpha=picture.has_alpha)
             elif target.pixels == picture.pixels:
                 continue
-            self._tell(target.blit(target.bounds, picture.pixels))
+            self.draw(Blit(surface_id, target.bounds, picture.pixels))
         if replaced or heads != self.heads:
             self.heads = list(heads)
-            self._tell(MonitorsChanged())
+            self._observers.tell(MonitorsChanged())
 
     def screenshot(self) -> Screenshot:
         """Return what the primary surface shows now."""
@@ -322,36 +343,27 @@ class Display:
         pixels[3::PIXEL_SIZE] = bytes(self.width * self.height)
         return Screenshot(self.width, self.height, bytes(pixels), has_alpha=False)
 
-    def _replace_primary(self, new: Surface) -> None:
-        old = self.primary
-        kept = old.bounds.intersection(new.bounds)
-        self._destroy(old)
-        self._create(new)
-        self._tell(new.blit(kept, old.read(kept)))
+    def _replace_primary(self, width: int, height: int) -> None:
+        check_size(width, height)
+        kept = self.primary.bounds.intersection(Rect(0, 0, width, height))
+        pixels = self.primary.read(kept)
+        self._destroy(PRIMARY)
+        self._create(PRIMARY, width, height)
+        self.draw(Blit(PRIMARY, kept, pixels))
 
-    def _create(self, surface: Surface) -> None:
-        self._add(surface)
+    def _create(self, surface_id: int, width: int, height: int, *, has_alpha: bool = False) -> None:
+        made = self._add(surface_id, width, height, has_alpha=has_alpha)
         # The far side's new surface may hold anything, so the black is drawn as well.
-        self._tell(surface.fill(surface.bounds, BLACK))
+        self.draw(FillRect(surface_id, made.bounds, BLACK))
 
-    def _add(self, surface: Surface) -> None:
-        self.surfaces[surface.id] = surface
-        self._tell(SurfaceCreated(surface.id, surface.width, surface.height, surface.has_alpha))
+    def _add(self, surface_id: int, width: int, height: int, *, has_alpha: bool) -> Surface:
+        made = self.canvas.create(surface_id, width, height, has_alpha=has_alpha)
+        self._observers.tell(SurfaceCreated(surface_id, width, height, has_alpha))
+        return made
 
-    def _destroy(self, surface: Surface) -> None:
-        del self.surfaces[surface.id]
-        self._tell(SurfaceDestroyed(surface.id))
-
-    def _surface(self, surface_id: int) -> Surface:
-        try:
-            return self.surfaces[surface_id]
-        except (KeyError, TypeError):
-            text = f"display {self.id} has no surface {surface_id!r}, only {sorted(self.surfaces)}"
-            raise InvalidValue(text) from None
-
-    def _tell(self, drawable: Drawable | None) -> None:
-        if drawable is not None:
-            self._observers.tell(drawable)
+    def _destroy(self, surface_id: int) -> None:
+        self.canvas.destroy(surface_id)
+        self._observers.tell(SurfaceDestroyed(surface_id))
 
 
 def _read_surfaces(state: Plain) -> dict[int, Picture]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
+from spiceemu.drawing.canvas import PAINTERS
 from spiceemu.guest.display import Display
 from spiceemu.guest.observers import Observers, call_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from spiceemu.drawing.canvas import Painters
     from spiceemu.guest.display import Head
     from spiceemu.protocol.plain import Plain
 
@@ -32,11 +34,12 @@ class Displays(Sequence[Display]):
     """The displays of one guest, by their id.
 
     :param sizes: width and height of each in pixels.
+    :param painters: what paints each kind of operation.
     :raises InvalidValue: if a size is over the limits of :mod:`spiceemu.drawing.surface`.
     """
 
-    def __init__(self, sizes: Iterable[tuple[int, int]]) -> None:
-        self._displays = [Display(number, *size) for number, size in enumerate(sizes)]
+    def __init__(self, sizes: Iterable[tuple[int, int]], painters: Painters = PAINTERS) -> None:
+        self._displays = [Display(number, *size, painters) for number, size in enumerate(sizes)]
         self._observers: Observers[DisplayResized] = Observers("the displays")
 
     @overload

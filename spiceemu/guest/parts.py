@@ -92,7 +92,7 @@ class PartRow:
     make: Callable[[Made], Part | None]
 
 
-PARTS: Final = (
+PARTS: Final[tuple[PartRow, ...]] = (
     PartRow("displays", lambda made: Displays(made.sizes)),
     PartRow("keyboard", lambda _made: Keyboard()),
     PartRow("pointer", lambda made: Pointer(made.part("displays", Displays).size_of)),
@@ -101,3 +101,12 @@ PARTS: Final = (
     PartRow("agent", lambda made: Agent(made.part("clipboards", Clipboard)) if made.has_agent else None),
 )
 """The parts of every guest, in the order in which they are made, saved and loaded."""
+
+
+def with_rows(*rows: PartRow) -> tuple[PartRow, ...]:
+    """The table of parts with rows more, or others in the place of those of the same name.
+
+    :returns: a table for ``Guest(parts=...)``.
+    """
+    other = {row.name: row for row in rows}
+    return (*(other.pop(row.name, row) for row in PARTS), *other.values())

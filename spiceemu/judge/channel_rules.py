@@ -15,7 +15,7 @@ from spiceemu.judge.memory import Remembered
 from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorFlags
-from spiceemu.protocol.levels.gate import Breach
+from spiceemu.protocol.levels.needs import Breach
 from spiceemu.protocol.messages import base, cursor, inputs, playback, record, spicevmc
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 

@@ -17,7 +17,8 @@ from spiceemu.judge.session import ChannelKey, Sessions, SessionState
 from spiceemu.protocol.capabilities import ChannelType, from_words
 from spiceemu.protocol.framing import LIST_ID, MAX_CLIENT_BODY, MAX_SERVER_BODY, sub_messages
 from spiceemu.protocol.levels.compat import Feature
-from spiceemu.protocol.levels.gate import Breach, Gate
+from spiceemu.protocol.levels.gate import Gate
+from spiceemu.protocol.levels.needs import Breach, Peer
 from spiceemu.protocol.link.observer import LinkObserver
 from spiceemu.protocol.messages import base, display, main
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, lookup
@@ -191,7 +192,7 @@ class ConnectionJudge:
         if level.has_channel(channel, link.channel_id):  # otherwise that is the fault, and not each message
             receivers = {SERVER: client & level.heeded(channel), CLIENT: server}
             self._gates = {
-                direction: Gate(level, channel, direction, known, mini=link.mini_header, local=self._local)
+                direction: Gate(Peer(level, channel, known, mini=link.mini_header, local=self._local), direction)
                 for direction, known in receivers.items()
             }
         scene = Scene(level, self._session, channel, link.channel_id, link.connection_id or 0, client, server)

@@ -15,10 +15,11 @@ from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_targe
 from spiceemu.protocol.capabilities import DisplayCap
 from spiceemu.protocol.enums import ImageFlags, ImageType, SurfaceFlags
 from spiceemu.protocol.levels.compat import Feature
-from spiceemu.protocol.levels.gate import Breach, images_of
+from spiceemu.protocol.levels.gate import images_of
+from spiceemu.protocol.levels.needs import Breach
 from spiceemu.protocol.messages import base, display, draw
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
-from spiceemu.protocol.messages.types import Image, Surface
+from spiceemu.protocol.messages.types import Image, SurfaceImage
 
 MAX_STREAMS = 64
 """Ids of videos lie below it (``SPICE_MAX_NUM_STREAMS``); clients keep a table of that size."""
@@ -223,7 +224,7 @@ class DisplayRules(ChannelRules):
 
     def _picture(self, message: Message, image: Image) -> Iterator[Breach]:
         descriptor = image.descriptor
-        if isinstance(image.u, Surface):
+        if isinstance(image.u, SurfaceImage):
             yield from self._surface(message, image.u.surface_id, "takes its picture from")
         if descriptor.type in FROM_CACHE and descriptor.id not in self._cache:
             self._cache.add(descriptor.id)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from spiceemu.judge.rules import ChannelRules, Handler, Owed, Scene, not_a_target
 from spiceemu.protocol.levels.compat import Feature
-from spiceemu.protocol.levels.gate import Breach
+from spiceemu.protocol.levels.needs import Breach
 from spiceemu.protocol.messages import base, main
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.levels.compat import Feature
-from spiceemu.protocol.levels.gate import Breach
+from spiceemu.protocol.levels.needs import Breach
 from spiceemu.protocol.messages import base
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 from spiceemu.protocol.messages.migrate_data import WITH_STATE

@@ -291,6 +291,8 @@ class ServerCore:
             offered=self._policy.channels(),
             level=self.level,
             compression=self.habits.compression,
+            codecs=self.tables.codecs,
+            lowerings=self.tables.lowerings,
             taps=Taps([*([messages] if limits.messages else []), *([Trace()] if is_wanted() else []), *self.taps]),
             now=now,
         )

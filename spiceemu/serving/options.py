@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spiceemu.codecs.compression import COMPRESSIONS
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.serving.listeners import check_port
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from spiceemu.guest.machine import Guest
     from spiceemu.sessions.tables import Tables
-
-COMPRESSIONS = ("auto", "lz", "off")
 
 UUID_SIZE = 16
 
@@ -127,8 +126,14 @@ class Machine:
         """
         from spiceemu.guest.machine import Guest  # here: a server listens before it needs its guest
 
-        del tables
-        return Guest(sizes=self.sizes, name=self.title, uuid=self.uuid, agent=self.agent, sound=self.sound)
+        return Guest(
+            sizes=self.sizes,
+            name=self.title,
+            uuid=self.uuid,
+            agent=self.agent,
+            sound=self.sound,
+            parts=tables.parts,
+        )
 
 
 class Habits:

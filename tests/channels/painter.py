@@ -22,7 +22,7 @@ from spiceemu.protocol.enums import (
 )
 from spiceemu.protocol.messages import base, display, draw
 from spiceemu.protocol.messages.message import Message
-from spiceemu.protocol.messages.types import BinaryData, BitmapData, DisplayBase, Image, QMask, Rect, Surface
+from spiceemu.protocol.messages.types import BinaryData, BitmapData, DisplayBase, Edges, Image, QMask, SurfaceImage
 
 UNDEFINED = b"\xee\xdd\xcc\x00"
 """What a new surface holds until it is drawn on: nothing that a test draws."""
@@ -45,13 +45,13 @@ class Canvas:
     def pixels(self) -> bytes:
         return b"".join(self.rows)
 
-    def cut(self, area: Rect) -> list[bytes]:
+    def cut(self, area: Edges) -> list[bytes]:
         """The rows of an area, which must lie inside."""
         assert 0 <= area.left < area.right <= self.width, area
         assert 0 <= area.top < area.bottom <= self.height, area
         return [bytes(row[area.left * 4 : area.right * 4]) for row in self.rows[area.top : area.bottom]]
 
-    def put(self, box: Rect, rows: list[bytes]) -> None:
+    def put(self, box: Edges, rows: list[bytes]) -> None:
         """Replace an area, which must lie inside and have the rows' size."""
         assert 0 <= box.left < box.right <= self.width, box
         assert 0 <= box.top < box.bottom <= self.height, box
@@ -102,7 +102,7 @@ class Painter:
                 self._put(where, [row] * (where.box.bottom - where.box.top))
             case draw.CopyBits(where, at):
                 self._check(where)
-                area = Rect(
+                area = Edges(
                     at.y, at.x, at.y + where.box.bottom - where.box.top, at.x + where.box.right - where.box.left
                 )
                 self._put(where, self.surfaces[where.surface_id].cut(area))
@@ -141,12 +141,21 @@ class Painter:
             self.marked = False
 
     def _check(self, where: DisplayBase, rop: int = Ropd.OP_PUT, mask: QMask | None = None) -> None:
-        assert where.clip.type == ClipType.NONE
+        assert where.clip.type in (ClipType.NONE, ClipType.RECTS)
         assert rop == Ropd.OP_PUT
         assert mask is None or mask.bitmap is None
 
     def _put(self, where: DisplayBase, rows: list[bytes]) -> None:
-        self.surfaces[where.surface_id].put(where.box, rows)
+        canvas, box = self.surfaces[where.surface_id], where.box
+        if where.clip.u is None:
+            canvas.put(box, rows)
+            return
+        assert where.clip.u.rects, "a clip of nothing"
+        for part in where.clip.u.rects:
+            assert box.left <= part.left < part.right <= box.right, part
+            assert box.top <= part.top < part.bottom <= box.bottom, part
+            inside = slice((part.left - box.left) * 4, (part.right - box.left) * 4)
+            canvas.put(part, [row[inside] for row in rows[part.top - box.top : part.bottom - box.top]])
 
     def _picture(self, image: Image | None) -> Canvas:
         assert image is not None
@@ -154,7 +163,7 @@ class Painter:
         match descriptor.type, image.u:
             case ImageType.FROM_CACHE, None:
                 canvas = self.cache[descriptor.id]
-            case ImageType.SURFACE, Surface(surface_id):
+            case ImageType.SURFACE, SurfaceImage(surface_id):
                 canvas = self.surfaces[surface_id]
             case ImageType.BITMAP, BitmapData() as bitmap:
                 assert (bitmap.format, bitmap.flags) == (BitmapFmt.FMT_32BIT, BitmapFlags.TOP_DOWN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -10,8 +10,10 @@ from hypothesis import Phase, given, settings, strategies as st
 
 from spiceemu.channels import channel as channel_module, display as display_module
 from spiceemu.channels.display import INIT_TIMEOUT, MAX_PRODUCED, MAX_QUEUED, MAX_QUEUED_BYTES, DisplayChannel
-from spiceemu.channels.encoding import Compression
+from spiceemu.channels.lowering import LOWERINGS, Lowerings
+from spiceemu.channels.pixmap_cache import ClientCache
 from spiceemu.channels.window import ACK_WINDOW, AckWindow
+from spiceemu.codecs.table import CODECS, Codec, Compression
 from spiceemu.errors import IllegalMessage, LimitExceeded
 from spiceemu.events import DisplayReady, Event, PreferredCompression, PreferredVideoCodecs, Synced
 from spiceemu.guest.display import Display, Head
@@ -20,7 +22,7 @@ from spiceemu.protocol.enums import BrushType, ImageType
 from spiceemu.protocol.levels.level import CURRENT, Level, changed
 from spiceemu.protocol.messages import base, display, draw
 from spiceemu.protocol.messages.message import Message
-from spiceemu.protocol.messages.types import ChannelWait, Point, Rect
+from spiceemu.protocol.messages.types import ChannelWait, Edges, Point
 
 from .drawings import DRAWINGS, Step, do_drawing, noise, steps_of, surface_of
 from .far_side import FarSide, Wake, linked, names
@@ -45,6 +47,9 @@ class Shown(FarSide):
         answering: bool = True,
         number: int = 0,
         level: Level = CURRENT,
+        pictures: ClientCache | None = None,
+        codecs: Sequence[Codec] = CODECS,
+        lowerings: Lowerings = LOWERINGS,
     ) -> None:
         self.guest = guest or Display(number, 64, 48)
         self.wake = Wake()
@@ -54,6 +59,9 @@ class Shown(FarSide):
             shown=self.guest,
             compression=compression,
             now=0.0,
+            pictures=pictures,
+            codecs=codecs,
+            lowerings=lowerings,
         )
         super().__init__(channel, mini=mini, answering=answering)
         self.display = channel
@@ -66,6 +74,13 @@ class Shown(FarSide):
         for message in messages:
             self.painter.paint(message)
         return messages
+
+    def read_unpainted(self) -> list[Message]:
+        """As ``read``, for what the painter cannot paint."""
+        found: list[Message] = []
+        while messages := super().read_once():
+            found += messages
+        return found
 
     def assert_same(self) -> None:
         """Compare every surface that the client has with the guest's."""
@@ -150,13 +165,14 @@ def test_what_no_longer_fits_the_clients_cache_is_withdrawn_first() -> None:
 
 
 def test_all_displays_forget_what_they_share() -> None:
-    first, second = Shown(), Shown(number=1)
+    pictures = ClientCache()
+    first, second = Shown(pictures=pictures), Shown(number=1, pictures=pictures)
     for each in (first, second):
         each.guest.blit((0, 0), 20, 20, noise(1, 20, 20))
         each.read()
     second.guest.fill((0, 0, 1, 1), "red")  # not sent yet: it is drawn with the new cache
     drawn = len(second.received)
-    first.display.invalidate([second.display, Shown(init=None, number=2).display])
+    first.display.invalidate([second.display, Shown(init=None, number=2, pictures=pictures).display])
     wait, palettes = first.read()
     assert wait == display.InvalAllPixmaps([ChannelWait(ChannelType.DISPLAY, 1, drawn)])
     assert palettes == display.InvalAllPalettes()
@@ -216,7 +232,7 @@ def test_a_fill_stays_a_fill(shown: Shown) -> None:
     shown.guest.fill((1, 2, 10, 20), 0x123456)
     (message,) = shown.read()
     assert isinstance(message, draw.DrawFill)
-    assert message.base.box == Rect(2, 1, 22, 11)
+    assert message.base.box == Edges(2, 1, 22, 11)
     assert (message.data.brush.type, message.data.brush.u) == (BrushType.SOLID, 0x123456)
     shown.assert_same()
 
@@ -393,7 +409,7 @@ def test_one_more_becomes_a_merged_update(shown: Shown) -> None:
     assert shown.display.collapses == 1
     (message,) = shown.read()
     assert isinstance(message, draw.DrawCopy)
-    assert message.base.box == Rect(3, 2, 7, 12)
+    assert message.base.box == Edges(3, 2, 7, 12)
     shown.assert_same()
     shown.guest.fill((0, 0, 1, 1), "red")
     assert names(shown.read()) == ["DrawFill"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from spiceemu.channels.pixmap_cache import MAX_AREA, MAX_ENTRIES, MIN_AREA, PixmapCache
+from spiceemu.channels.pixmap_cache import MAX_AREA, MAX_ENTRIES, MIN_AREA, ClientCache, PixmapCache
 
 
 def picture(seed: int, width: int = 16, height: int = 16) -> tuple[int, int, bytes]:
@@ -111,3 +111,23 @@ def test_the_client_never_holds_more_than_it_offered(pictures: list[tuple[int, i
         client[number] = side * side
         assert sum(client.values()) <= capacity
     assert len(cache) == len(client)
+
+
+def test_a_client_has_one_cache_of_which_each_display_has_a_part() -> None:
+    cache = ClientCache()
+    parts = [cache.begin_part(number) for number in (0, 1)]
+    for part in parts:
+        assert part.look_up(*picture(1)) is None  # the client has not told how much room there is
+        part.capacity = 1 << 20
+        part.look_up(*picture(1))
+    assert [len(part) for part in parts] == [1, 1]
+    cache.clear()
+    assert [len(part) for part in parts] == [0, 0]
+
+
+def test_a_channel_that_begins_anew_counts_on_nothing() -> None:
+    cache = ClientCache()
+    old = cache.begin_part(0)
+    old.capacity = 1 << 20
+    old.look_up(*picture(1))
+    assert len(cache.begin_part(0)) == 0

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from spiceemu.channels import display as display_module
 from spiceemu.channels.display import MAX_QUEUED, DisplayChannel
-from spiceemu.channels.encoding import Compression
+from spiceemu.codecs.table import Compression
 from spiceemu.guest.display import Display
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.levels.level import level_of

@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import pytest
 
+from spiceemu.channels.lowering import LOWERINGS, Lowering, Lowerings
 from spiceemu.channels.view import View
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import (
-    Blit,
-    Copy,
-    CopySurface,
-    Drawable,
-    Fill,
-    MonitorsChanged,
-    SurfaceCreated,
-    SurfaceDestroyed,
-    Text,
-)
+from spiceemu.drawing.operations import Blit, CopyRect, CopySurface, FillRect, WriteText
 from spiceemu.drawing.text import load_font
+from spiceemu.guest.changes import DisplayChange, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.display import Display, Head
+from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.levels.level import level_of
+from spiceemu.protocol.levels.needs import Peer
 
+WITH_TEXT = {**LOWERINGS, WriteText: LOWERINGS[FillRect]}
 TWO_HEADS = [Head(0, 10, 5, 20, 15), Head(1, 30, 5, 10, 10)]
 
 
-def watched(level: str, *, heads: list[Head] | None = None) -> tuple[Display, View, list[Drawable]]:
-    """A display, a level's view of it, and all that it shows from now on."""
+def watched(
+    level: str, *, heads: list[Head] | None = None, rows: Lowerings = LOWERINGS
+) -> tuple[Display, View, list[DisplayChange]]:
+    """A display, a level's view of it, and all that it shows from now on to a client without capabilities."""
     display = Display(0, 40, 30)
     if heads:
         display.set_heads(heads)
     view = View(display, level_of(level))
-    shown: list[Drawable] = []
-    display.subscribe(lambda drawable: shown.extend(view.lower(drawable)))
+    shown: list[DisplayChange] = []
+    peer = Peer(view.level, ChannelType.DISPLAY, frozenset(), mini=False)
+    lowering = Lowering(view, peer, rows)
+    display.subscribe(lambda change: shown.extend(lowering.lower(change)))
     return display, view, shown
 
 
 def test_a_level_with_everything_changes_nothing() -> None:
     display, view, shown = watched("0.12")
-    told: list[Drawable] = []
+    told: list[DisplayChange] = []
     display.subscribe(told.append)
     surface = display.create_surface(8, 8)
     display.fill((0, 0, 4, 4), "red", surface=surface)
@@ -63,12 +62,12 @@ def test_without_surfaces_what_is_drawn_elsewhere_comes_as_pixels_once_it_is_sho
     assert shown == [Blit(0, Rect(5, 6, 3, 2), b"\x33\x22\x11\x00" * 6)]
     display.copy((5, 6, 3, 2), (0, 0))
     display.destroy_surface(surface)
-    assert shown[1:] == [Copy(0, Rect(0, 0, 3, 2), 5, 6)]
+    assert shown[1:] == [CopyRect(0, Rect(0, 0, 3, 2), 5, 6)]
 
 
 @pytest.mark.parametrize("level", ["0.4", "0.6", "0.8.3", "0.10.1"])
 def test_without_monitors_config_the_first_head_is_all(level: str) -> None:
-    display, view, shown = watched(level, heads=TWO_HEADS)
+    display, view, shown = watched(level, heads=TWO_HEADS, rows=WITH_TEXT)
     assert view.bounds(0) == Rect(0, 0, 20, 15)
     assert view.origin == (10, 5)
     assert view.creation(0) == SurfaceCreated(0, 20, 15, has_alpha=False)
@@ -77,11 +76,11 @@ def test_without_monitors_config_the_first_head_is_all(level: str) -> None:
     display.blit((12, 6), 2, 1, bytes(8))
     display.text((15, 7), "i", color="white")
     display.copy((12, 6, 2, 2), (20, 10))
-    assert shown[0] == Fill(0, Rect(0, 0, 2, 15), 0x010203)
+    assert shown[0] == FillRect(0, Rect(0, 0, 2, 15), 0x010203)
     assert shown[1] == Blit(0, Rect(2, 1, 2, 1), bytes(8))
-    assert isinstance(shown[2], Text)
+    assert isinstance(shown[2], WriteText)
     assert (shown[2].x, shown[2].y, shown[2].box[:2]) == (5, 2, (5, 2))
-    assert shown[3] == Copy(0, Rect(10, 5, 2, 2), 2, 1)
+    assert shown[3] == CopyRect(0, Rect(10, 5, 2, 2), 2, 1)
     assert len(shown) == 4
 
 
@@ -102,8 +101,25 @@ def test_surfaces_and_one_head_go_together() -> None:
     display, _, shown = watched("0.6", heads=TWO_HEADS)
     surface = display.create_surface(16, 16)
     display.copy_surface(surface, (0, 0, 16, 16), (6, 3))
-    assert shown[:2] == [SurfaceCreated(surface, 16, 16, has_alpha=False), Fill(surface, Rect(0, 0, 16, 16), 0)]
+    assert shown[:2] == [SurfaceCreated(surface, 16, 16, has_alpha=False), FillRect(surface, Rect(0, 0, 16, 16), 0)]
     assert shown[2:] == [CopySurface(0, Rect(0, 0, 12, 14), surface, 4, 2)]
+
+
+def test_a_copy_from_the_head_to_another_surface_reads_where_the_head_is() -> None:
+    display, view, shown = watched("0.6", heads=TWO_HEADS)
+    surface = display.create_surface(16, 16)
+    del shown[:]
+    display.copy_surface(0, (11, 6, 4, 4), (1, 2), surface=surface)
+    display.copy_surface(0, (28, 6, 4, 4), (1, 2), surface=surface)  # half of it from the other head
+    box = Rect(1, 2, 4, 4)
+    assert shown == [CopySurface(surface, box, 0, 1, 1), Blit(surface, box, view.read(surface, box))]
+
+
+def test_a_clip_moves_with_the_head() -> None:
+    display, _, shown = watched("0.6", heads=TWO_HEADS)
+    display.draw(FillRect(0, Rect(0, 0, 40, 30), 1, clip=(Rect(12, 6, 4, 4), Rect(0, 0, 5, 5), Rect(29, 0, 9, 9))))
+    display.draw(FillRect(0, Rect(0, 0, 40, 30), 1, clip=(Rect(0, 0, 5, 5),)))
+    assert shown == [FillRect(0, Rect(0, 0, 20, 15), 1, clip=(Rect(2, 1, 4, 4), Rect(19, 0, 1, 4)))]
 
 
 def test_another_head_is_a_new_primary() -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from spiceemu.channels.display import DisplayChannel
-from spiceemu.channels.encoding import Compression
+from spiceemu.codecs.table import Compression
 from spiceemu.desktop.demo import client_info, run_demo
 from spiceemu.desktop.desktop import Desktop
 from spiceemu.desktop.look import lay_out

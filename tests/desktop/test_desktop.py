@@ -12,20 +12,11 @@ from spiceemu.desktop.clock import SEGMENTS
 from spiceemu.desktop.desktop import ChannelInfo, ClientInfo, Desktop
 from spiceemu.desktop.look import AMBER, AZURE, INK, MUTED, PANEL, PAPER, PAPER_INK, ROSE, TEAL, UNLIT, lay_out
 from spiceemu.desktop.state import MAX_NOTE
+from spiceemu.drawing.canvas import Canvas
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import (
-    Blit,
-    Copy,
-    CopySurface,
-    Drawable,
-    Fill,
-    MonitorsChanged,
-    SurfaceCreated,
-    SurfaceDestroyed,
-    Text,
-)
-from spiceemu.drawing.surface import Surface
+from spiceemu.drawing.operations import Blit, CopyRect, CopySurface, FillRect, Operation, WriteText
 from spiceemu.drawing.text import Font, load_font
+from spiceemu.guest.changes import DisplayChange, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.clipboard import CLIPBOARD
 from spiceemu.guest.cursor import ARROW, HAND, TEXT_BEAM
 from spiceemu.guest.display import Display, Head
@@ -37,7 +28,7 @@ NOON = datetime(2025, 11, 23, 11, 59, 58)
 SIZES = [(320, 200), (640, 480), (1001, 701), (1024, 768), (1920, 1080), (3840, 2160), (1080, 1920), (100, 80), (1, 1)]
 
 MOST_AT_ONCE = 500
-"""Drawables of a new layout; a display channel queues 512 before it gives up and sends a picture."""
+"""Changes of a new layout; a display channel queues 512 before it gives up and sends a picture."""
 
 CLIENT = ClientInfo(
     "3f2a90c1",
@@ -52,35 +43,26 @@ class FarScreen:
     UNDEFINED = 0xEEEEEE
 
     def __init__(self, display: Display) -> None:
-        self.surfaces = {0: Surface(0, display.width, display.height)}
+        self.canvas = Canvas()
+        self.canvas.create(0, display.width, display.height)
         display.subscribe(self.apply)
 
-    def apply(self, drawable: Drawable) -> None:
-        if isinstance(drawable, MonitorsChanged):
-            return
-        if isinstance(drawable, SurfaceCreated):
-            assert drawable.surface_id not in self.surfaces
-            self.surfaces[drawable.surface_id] = made = Surface(drawable.surface_id, drawable.width, drawable.height)
-            made.fill(made.bounds, self.UNDEFINED)
-            return
-        surface = self.surfaces[drawable.surface_id]
-        match drawable:
-            case SurfaceDestroyed():
-                del self.surfaces[drawable.surface_id]
-            case Fill(_, box, color):
-                surface.fill(box, color)
-            case Blit(_, box, pixels):
-                surface.blit(box, pixels)
-            case Text():
-                surface.blit(drawable.box, drawable.pixels)
-            case Copy(_, box, x, y):
-                surface.copy(Rect(x, y, box.width, box.height), box.x, box.y)
-            case CopySurface(_, box, source, x, y):
-                surface.copy_from(self.surfaces[source], Rect(x, y, box.width, box.height), box.x, box.y)
+    def apply(self, change: DisplayChange) -> None:
+        match change:
+            case SurfaceCreated(surface_id, width, height):
+                assert surface_id not in self.canvas.surfaces
+                made = self.canvas.create(surface_id, width, height)
+                made.fill(made.bounds, self.UNDEFINED)
+            case SurfaceDestroyed(surface_id):
+                self.canvas.destroy(surface_id)
+            case Operation():
+                assert self.canvas.paint(change) == change
+            case MonitorsChanged():
+                pass
 
     @property
     def pixels(self) -> bytes:
-        return bytes(self.surfaces[0].pixels)
+        return bytes(self.canvas.surface(0).pixels)
 
 
 class Person:
@@ -89,7 +71,7 @@ class Person:
     def __init__(self, size: tuple[int, int] = (1024, 768)) -> None:
         self.guest = Guest(sizes=[size], agent=False)
         self.display = self.guest.displays[0]
-        self.drawn: list[Drawable] = []
+        self.drawn: list[DisplayChange] = []
         self.display.subscribe(self.drawn.append)
         self.far = FarScreen(self.display)
         self.desktop = Desktop(self.guest)
@@ -164,9 +146,9 @@ class Person:
         return self.display.screenshot().pixels
 
 
-def within(drawn: Iterable[Drawable], *boxes: Rect) -> bool:
+def within(drawn: Iterable[DisplayChange], *boxes: Rect) -> bool:
     """Whether all that was drawn on the screen is inside one of the boxes."""
-    shown = [each.box for each in drawn if isinstance(each, Fill | Blit | Copy | CopySurface | Text)]
+    shown = [each.box for each in drawn if isinstance(each, FillRect | Blit | CopyRect | CopySurface | WriteText)]
     return all(any(part.intersection(box) == part for box in boxes) for part in shown)
 
 
@@ -196,7 +178,9 @@ class TestDrawing:
         person.guest.set_heads(0, [Head(0, 0, 0, *size)])
         assert len(person.drawn) <= MOST_AT_ONCE
         # One picture is what the resize kept of the old screen, and one is the photograph.
-        pictures = sorted((len(each.pixels) for each in person.drawn if isinstance(each, Blit | Text)), reverse=True)
+        pictures = sorted(
+            (each.box.area * 4 for each in person.drawn if isinstance(each, Blit | WriteText)), reverse=True
+        )
         assert all(picture <= person.card.area * 4 for picture in pictures[1:])
 
     @settings(max_examples=20)
@@ -250,8 +234,8 @@ class TestTyping:
         person.drawn.clear()
         person.types("y")
         note = [each for each in person.drawn if within([each], person.panels["note"])]
-        assert [type(each) for each in note] == [Text, Fill]
-        assert isinstance(note[0], Text)
+        assert [type(each) for each in note] == [WriteText, FillRect]
+        assert isinstance(note[0], WriteText)
         assert note[0].text == "y"
 
     def test_enter_and_backspace(self, person: Person) -> None:
@@ -303,7 +287,7 @@ class TestTyping:
     def test_a_full_note_scrolls_by_copying(self, person: Person) -> None:
         person.types("\n".join("abcdefghijklmnopqrst"))
         assert person.finds_typed("t") is not None
-        assert any(isinstance(each, Copy) and within([each], person.panels["note"]) for each in person.drawn)
+        assert any(isinstance(each, CopyRect) and within([each], person.panels["note"]) for each in person.drawn)
         assert person.finds_typed("Welcome!") is None
         person.types("\b" * 30)
         assert person.finds_typed("Welcome!") is not None
@@ -430,7 +414,7 @@ class TestMouse:
         guest = Guest(sizes=[(1024, 768), (800, 600)], agent=False)
         desktop = Desktop(guest)
         card = lay_out(guest.displays[0].primary.bounds).card
-        drawn: list[Drawable] = []
+        drawn: list[DisplayChange] = []
         guest.displays[0].subscribe(drawn.append)
         guest.displays[1].subscribe(drawn.append)
         guest.place_pointer(card.x + 5, card.y + 5, 0, 1)
@@ -448,15 +432,15 @@ class TestPhotograph:
         person.guest.press_button(1, 1)
         person.drawn.clear()
         person.moves(card.x + 40, card.y - 20)
-        assert [each for each in person.drawn if isinstance(each, Copy)] == [
-            Copy(0, card.translate(30, -30), card.x, card.y)
+        assert [each for each in person.drawn if isinstance(each, CopyRect)] == [
+            CopyRect(0, card.translate(30, -30), card.x, card.y)
         ]
         person.moves(card.x + 41, card.y - 20)
-        assert sum(isinstance(each, Copy) for each in person.drawn) == 2
+        assert sum(isinstance(each, CopyRect) for each in person.drawn) == 2
         person.guest.release_button(1, 0)
         person.drawn.clear()
         person.moves(card.x + 90, card.y - 20)
-        assert not any(isinstance(each, Copy) for each in person.drawn)
+        assert not any(isinstance(each, CopyRect) for each in person.drawn)
 
     def test_a_new_layout_takes_it_out_of_the_hand(self, person: Person) -> None:
         card = person.card
@@ -468,7 +452,7 @@ class TestPhotograph:
         assert [each.surface_id for each in person.drawn if isinstance(each, SurfaceCreated)] == [0]
         person.drawn.clear()
         person.moves(card.x + 40, card.y - 20)
-        assert not any(isinstance(each, Copy) for each in person.drawn)
+        assert not any(isinstance(each, CopyRect) for each in person.drawn)
 
     def test_it_grows_with_the_screen(self, person: Person) -> None:
         small = person.card
@@ -535,7 +519,7 @@ class TestTime:
         for second in range(1, 61):
             person.drawn.clear()
             person.desktop.tick(NOON + timedelta(seconds=second))
-            assert all(isinstance(each, Fill) for each in person.drawn)
+            assert all(isinstance(each, FillRect) for each in person.drawn)
             assert within(person.drawn, person.panels["clock"])
             most = max(most, len(person.drawn))
         assert 0 < most <= 42
@@ -566,7 +550,7 @@ class TestTime:
         person.desktop.tick(NOON)
         person.drawn.clear()
         person.desktop.tick(NOON + timedelta(seconds=1))
-        assert [each.text for each in person.drawn if isinstance(each, Text)] == ["9"]
+        assert [each.text for each in person.drawn if isinstance(each, WriteText)] == ["9"]
         assert len(person.drawn) == 1
 
 
@@ -627,7 +611,7 @@ class TestHeads:
     def test_another_display_changes_nothing(self) -> None:
         guest = Guest(sizes=[(1024, 768), (800, 600)], agent=False)
         Desktop(guest)
-        drawn: list[Drawable] = []
+        drawn: list[DisplayChange] = []
         guest.displays[0].subscribe(drawn.append)
         guest.set_heads(1, [Head(0, 0, 0, 640, 480)])
         assert not drawn

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
-from spiceemu.desktop.canvas import Canvas, Floating, disc, gradient, outside, rounded
+from spiceemu.desktop.screen import Floating, Screen, disc, gradient, outside, rounded
 from spiceemu.desktop.state import MAX_NOTE, NoteText
 from spiceemu.desktop.widgets import Shapes, TextView, fit, wrap
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import Copy, CopySurface, Drawable, Fill, Text
+from spiceemu.drawing.operations import CopyRect, CopySurface, FillRect, WriteText
 from spiceemu.drawing.text import load_font
+from spiceemu.guest.changes import DisplayChange
 from spiceemu.guest.display import Display
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ rects = st.builds(Rect, coordinates, coordinates, st.integers(0, 30), st.integer
 lines = st.lists(st.text(st.characters(categories=["L", "Zs"], max_codepoint=0x2FF), max_size=14), max_size=6)
 
 
-def watched(display: Display) -> list[Drawable]:
+def watched(display: Display) -> list[DisplayChange]:
     """What is drawn on a display from now on."""
-    drawn: list[Drawable] = []
+    drawn: list[DisplayChange] = []
     display.subscribe(drawn.append)
     return drawn
 
@@ -43,7 +44,7 @@ class TestTextView:
 
     def view(self, display: Display) -> TextView:
         display.fill(self.BOX, PAPER)
-        return TextView(Canvas(display), self.BOX, SMALL, ink=INK, paper=PAPER)
+        return TextView(Screen(display), self.BOX, SMALL, ink=INK, paper=PAPER)
 
     @given(st.lists(lines, min_size=1, max_size=4))
     def test_it_looks_as_if_all_was_drawn_anew(self, texts: list[list[str]]) -> None:
@@ -61,7 +62,7 @@ class TestTextView:
         drawn = watched(display)
         view.show(["12:34:57", "same"])
         view.show(["12:34:57", "same"])
-        assert [type(each) for each in drawn] == [Text]
+        assert [type(each) for each in drawn] == [WriteText]
         assert drawn[0].box == Rect(3 + 7 * 9, 5, 9, 15)
 
     def test_what_is_gone_is_filled(self) -> None:
@@ -70,7 +71,7 @@ class TestTextView:
         view.show(["word"])
         drawn = watched(display)
         view.show([])
-        assert drawn == [Fill(0, Rect(3, 5, 4 * 9, 15), PAPER)]
+        assert drawn == [FillRect(0, Rect(3, 5, 4 * 9, 15), PAPER)]
 
     @pytest.mark.parametrize("count", [1, 2, 3, -1, -3, 4, 9, -7, 0])
     def test_scrolling_copies(self, count: int) -> None:
@@ -84,9 +85,9 @@ class TestTextView:
         view.show(text[8 + count : 12 + count])
         self.view(fresh).show(text[8 + count : 12 + count])
         assert display.screenshot() == fresh.screenshot()
-        assert [type(each) for each in copies] == ([Copy] if 0 < abs(count) < 4 else [])
+        assert [type(each) for each in copies] == ([CopyRect] if 0 < abs(count) < 4 else [])
         if copies:
-            assert sum(isinstance(each, Text) for each in drawn) == abs(count)
+            assert sum(isinstance(each, WriteText) for each in drawn) == abs(count)
 
     def test_what_was_drawn_over_comes_back(self) -> None:
         display = Display(0, 120, 80)
@@ -101,8 +102,8 @@ class TestTextView:
     def test_a_view_without_room_draws_nothing(self) -> None:
         display = Display(0, 120, 80)
         drawn = watched(display)
-        TextView(Canvas(display), Rect(0, 0, -4, 20), SMALL).show(["text"])
-        TextView(Canvas(display), Rect(0, 0, 50, 3), SMALL).show(["text"])
+        TextView(Screen(display), Rect(0, 0, -4, 20), SMALL).show(["text"])
+        TextView(Screen(display), Rect(0, 0, 50, 3), SMALL).show(["text"])
         assert not drawn
 
 
@@ -114,36 +115,36 @@ class TestShapes:
         self, first: list[tuple[Rect, int]], changes: list[tuple[int, Rect, int]]
     ) -> None:
         display, fresh = Display(0, 40, 40), Display(0, 40, 40)
-        changing = Shapes(Canvas(display), 0)
+        changing = Shapes(Screen(display), 0)
         changing.show(first)
         now = list(first)
         for place, box, color in changes:
             now[place : place + 1] = [(box, color)]
             changing.show(now)
-        Shapes(Canvas(fresh), 0).show(now)
+        Shapes(Screen(fresh), 0).show(now)
         assert display.screenshot() == fresh.screenshot()
 
     def test_only_what_differs_is_drawn(self) -> None:
         display = Display(0, 40, 40)
-        changing = Shapes(Canvas(display), 0)
+        changing = Shapes(Screen(display), 0)
         one, two = (Rect(0, 0, 10, 10), 1), (Rect(20, 20, 10, 10), 2)
         changing.show([one, two])
         drawn = watched(display)
         changing.show([one, (two[0], 3)])
-        assert drawn == [Fill(0, two[0], 3)]
+        assert drawn == [FillRect(0, two[0], 3)]
         changing.show([one])
-        assert drawn[1:] == [Fill(0, two[0], 0)]
+        assert drawn[1:] == [FillRect(0, two[0], 0)]
 
     def test_nothing_is_drawn_that_is_covered_up(self) -> None:
         display = Display(0, 40, 40)
-        changing = Shapes(Canvas(display), 0)
+        changing = Shapes(Screen(display), 0)
         below, above = (Rect(0, 0, 20, 20), 1), (Rect(5, 5, 10, 10), 2)
         changing.show([below, above])
         drawn = watched(display)
         changing.show([below, (above[0], 3)])
-        assert drawn == [Fill(0, above[0], 3)]
+        assert drawn == [FillRect(0, above[0], 3)]
         changing.show([below])
-        assert drawn[1:] == [Fill(0, above[0], 1)]
+        assert drawn[1:] == [FillRect(0, above[0], 1)]
 
 
 class TestNoteText:
@@ -206,15 +207,15 @@ class TestFloating:
 
     RED = 0xFF0000
 
-    def floating(self, display: Display) -> tuple[Canvas, Floating]:
+    def floating(self, display: Display) -> tuple[Screen, Floating]:
         for number in range(48):
             display.fill((number, number, 50 - number, 50 - number), number * 0x050301)
         floating = Floating(display, Rect(10, 12, 14, 9))
         display.fill((0, 0, 14, 9), self.RED, surface=floating.surface_id)
-        canvas = Canvas(display)
-        canvas.floating = floating
-        canvas.settle()
-        return canvas, floating
+        screen = Screen(display)
+        screen.floating = floating
+        screen.settle()
+        return screen, floating
 
     @given(st.lists(st.tuples(st.integers(0, 36), st.integers(0, 41)), min_size=1, max_size=5))
     def test_it_leaves_nothing_behind(self, path: list[tuple[int, int]]) -> None:
@@ -232,34 +233,34 @@ class TestFloating:
         _, floating = self.floating(display)
         drawn = watched(display)
         floating.move(13, 10)
-        assert [each for each in drawn if isinstance(each, Copy)] == [Copy(0, Rect(13, 10, 14, 9), 10, 12)]
+        assert [each for each in drawn if isinstance(each, CopyRect)] == [CopyRect(0, Rect(13, 10, 14, 9), 10, 12)]
         shown = [each.box for each in drawn if isinstance(each, CopySurface) and each.surface_id == 0]
         assert area(shown) == area([Rect(10, 12, 14, 9)]) - area([Rect(13, 10, 14, 9)])
-        assert not any(isinstance(each, Fill | Text) for each in drawn)
+        assert not any(isinstance(each, FillRect | WriteText) for each in drawn)
 
     @given(rects, rects, st.tuples(coordinates, coordinates), st.tuples(st.integers(0, 36), st.integers(0, 41)))
     def test_what_is_drawn_below_it_comes_out(
         self, filled: Rect, copied: Rect, target: tuple[int, int], place: tuple[int, int]
     ) -> None:
         display, bare = Display(0, 50, 50), Display(0, 50, 50)
-        canvas, floating = self.floating(display)
+        screen, floating = self.floating(display)
         _, left = self.floating(bare)
         left.hide()
-        for each in (canvas, Canvas(bare)):
+        for each in (screen, Screen(bare)):
             each.copy(copied, target)
             each.fill(filled, 0x00FF00)
             each.text((5, 14), "below", SMALL, INK, PAPER)
-        canvas.settle()
+        screen.settle()
         floating.move(*place)
         bare.fill((*place, 14, 9), self.RED)
         assert display.screenshot() == bare.screenshot()
 
     def test_what_is_drawn_beside_it_leaves_it_alone(self) -> None:
         display = Display(0, 50, 50)
-        canvas, _ = self.floating(display)
+        screen, _ = self.floating(display)
         drawn = watched(display)
-        canvas.fill(Rect(24, 12, 5, 5), INK)
-        canvas.settle()
+        screen.fill(Rect(24, 12, 5, 5), INK)
+        screen.settle()
         assert len(drawn) == 1
 
     def test_closing_removes_its_surfaces(self) -> None:

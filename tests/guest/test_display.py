@@ -12,21 +12,12 @@ from hypothesis import given, strategies as st
 from PIL import Image
 
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import (
-    Blit,
-    Copy,
-    CopySurface,
-    Drawable,
-    Fill,
-    MonitorsChanged,
-    SurfaceCreated,
-    SurfaceDestroyed,
-    Text,
-)
+from spiceemu.drawing.operations import Blit, CopyRect, CopySurface, FillRect, WriteText
 from spiceemu.drawing.pictures import Picture
 from spiceemu.drawing.surface import MAX_HEIGHT, MAX_WIDTH
 from spiceemu.drawing.text import load_font
 from spiceemu.errors import InvalidValue
+from spiceemu.guest.changes import DisplayChange, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.display import MAX_HEADS, MAX_SURFACE_ID, Display, Head
 
 if TYPE_CHECKING:
@@ -54,24 +45,38 @@ class Mirror:
         pixels = ((x, y) for y in range(height) for x in range(width))
         self.surfaces[surface_id] = dict.fromkeys(pixels, self.UNDEFINED)
 
-    def apply(self, drawable: Drawable) -> None:
+    def apply(self, drawable: DisplayChange) -> None:
         match drawable:
-            case Fill(surface_id, box, color):
+            case FillRect(surface_id, box, color):
                 self.put(surface_id, box, color.to_bytes(4, "little") * box.area)
             case Blit(surface_id, box, pixels):
                 self.put(surface_id, box, pixels)
-            case Copy(surface_id, box, x, y):
+            case CopyRect(surface_id, box, x, y):
                 self.put(surface_id, box, self.get(surface_id, Rect(x, y, box.width, box.height)))
             case CopySurface(surface_id, box, source_id, x, y):
                 self.put(surface_id, box, self.get(source_id, Rect(x, y, box.width, box.height)))
-            case Text():
-                self.put(drawable.surface_id, drawable.box, drawable.pixels)
+            case WriteText():
+                self.write(drawable)
             case SurfaceCreated(surface_id, width, height):
                 self.create(surface_id, width, height)
             case SurfaceDestroyed(surface_id):
                 del self.surfaces[surface_id]
             case MonitorsChanged():
                 pass
+
+    def write(self, text: WriteText) -> None:
+        surface, font = self.surfaces[text.surface_id], text.font
+        row_bits = (font.width + 7) // 8 * 8
+        for number, character in enumerate(text.text):
+            bits = int.from_bytes(font.bitmap(character), "big")
+            for row in range(font.height):
+                for column in range(font.width):
+                    at = (text.x + number * font.width + column, text.y + row)
+                    ink = bits >> (row_bits * font.height - 1 - row * row_bits - column) & 1
+                    color = text.color if ink else text.background
+                    assert (at in surface) == text.box.contains(*at)
+                    if at in surface and color is not None:
+                        surface[at] = color.to_bytes(4, "little")
 
     def get(self, surface_id: int, box: Rect) -> bytes:
         surface = self.surfaces[surface_id]
@@ -90,8 +95,8 @@ class Mirror:
         return b"".join(self.surfaces[surface_id].values())
 
 
-def record(display: Display) -> list[Drawable]:
-    drawables: list[Drawable] = []
+def record(display: Display) -> list[DisplayChange]:
+    drawables: list[DisplayChange] = []
     display.subscribe(drawables.append)
     return drawables
 
@@ -159,15 +164,31 @@ def test_each_call_tells_what_it_is() -> None:
 
     text = drawables.pop()
     assert drawables == [
-        Fill(0, Rect(90, 40, 10, 10), 0x0000FF),
+        FillRect(0, Rect(90, 40, 10, 10), 0x0000FF),
         Blit(0, Rect(0, 0, 1, 1), BLUE),
-        Copy(0, Rect(0, 10, 50, 40), 0, 0),
+        CopyRect(0, Rect(0, 10, 50, 40), 0, 0),
         CopySurface(0, Rect(5, 5, 10, 10), offscreen, 0, 0),
-        Copy(0, Rect(5, 5, 9, 9), 0, 0),
+        CopyRect(0, Rect(5, 5, 9, 9), 0, 0),
     ]
-    assert isinstance(text, Text)
+    assert isinstance(text, WriteText)
     assert (text.box, text.x, text.y, text.text) == (Rect(2, 3, 40, 40), 2, 3, "hi")
     assert (text.color, text.background, text.font.width) == (0xFFFFFF, 0x010203, 20)
+
+
+def test_an_operation_is_drawn_as_it_is_and_told_as_it_was_done() -> None:
+    display = Display(0, 100, 50)
+    changes = record(display)
+
+    display.draw(FillRect(0, Rect(90, 40, 20, 20), 0xFF0000, clip=(Rect(95, 0, 50, 45), Rect(0, 0, 9, 9))))
+    display.draw(FillRect(0, Rect(100, 0, 9, 9), 0xFF0000))
+
+    assert changes == [FillRect(0, Rect(90, 40, 10, 10), 0xFF0000, clip=(Rect(95, 40, 5, 5),))]
+    assert bytes(display.primary.read(Rect(94, 40, 2, 1))) == BLACK + RED
+
+
+def test_what_is_no_operation_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="operation is of type Operation, not tuple"):
+        Display().draw((0, 0, 1, 1))  # type: ignore[arg-type]
 
 
 def test_nothing_is_told_of_what_is_outside() -> None:
@@ -216,7 +237,7 @@ def test_text_of_several_lines() -> None:
 
     display.text((4, 5), "one\n\nthree", color="white")
 
-    assert [(text.text, text.x, text.y) for text in drawables if isinstance(text, Text)] == [
+    assert [(text.text, text.x, text.y) for text in drawables if isinstance(text, WriteText)] == [
         ("one", 4, 5),
         ("three", 4, 35),
     ]
@@ -226,7 +247,7 @@ def test_observers_are_called_in_order_until_they_leave() -> None:
     display = Display(0, 10, 10)
     calls: list[tuple[str, bytes]] = []
 
-    def observer(name: str) -> Callable[[Drawable], None]:
+    def observer(name: str) -> Callable[[DisplayChange], None]:
         return lambda _drawable: calls.append((name, bytes(display.primary.pixels[:4])))
 
     leave_first = display.subscribe(observer("first"))
@@ -242,7 +263,7 @@ def test_observers_are_called_in_order_until_they_leave() -> None:
 
 def test_an_observer_subscribed_twice_leaves_once_at_a_time() -> None:
     display = Display(0, 10, 10)
-    drawables: list[Drawable] = []
+    drawables: list[DisplayChange] = []
     leave = display.subscribe(drawables.append)
     display.subscribe(drawables.append)
 
@@ -256,7 +277,7 @@ def test_an_observer_may_leave_while_it_is_called() -> None:
     display = Display(0, 10, 10)
     calls: list[str] = []
 
-    def once(_drawable: Drawable) -> None:
+    def once(_drawable: DisplayChange) -> None:
         calls.append("once")
         leave()
 
@@ -277,9 +298,9 @@ def test_surfaces_come_and_go() -> None:
 
     assert drawables == [
         SurfaceCreated(1, 3, 4, has_alpha=False),
-        Fill(1, Rect(0, 0, 3, 4), 0),
+        FillRect(1, Rect(0, 0, 3, 4), 0),
         SurfaceCreated(2, 5, 6, has_alpha=True),
-        Fill(2, Rect(0, 0, 5, 6), 0),
+        FillRect(2, Rect(0, 0, 5, 6), 0),
         SurfaceDestroyed(1),
     ]
     assert set(display.surfaces) == {0, second}
@@ -367,7 +388,7 @@ def test_resize_keeps_the_old_picture() -> None:
     assert drawables == [
         SurfaceDestroyed(0),
         SurfaceCreated(0, 2, 3, has_alpha=False),
-        Fill(0, Rect(0, 0, 2, 3), 0),
+        FillRect(0, Rect(0, 0, 2, 3), 0),
         Blit(0, Rect(0, 0, 2, 2), (RED + BLUE) * 2),
         MonitorsChanged(),
     ]

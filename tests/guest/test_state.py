@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from spiceemu.drawing.geometry import Rect
-from spiceemu.drawing.operations import Blit, Drawable, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
+from spiceemu.drawing.operations import Blit
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.agent import MAX_SERIAL
+from spiceemu.guest.changes import DisplayChange, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
 from spiceemu.guest.clipboard import Owner, TextReceived
 from spiceemu.guest.cursor import (
     ARROW,
@@ -187,7 +188,7 @@ def test_observers_are_told_in_an_order_they_can_follow() -> None:
     source.cursor.set_shape(HAND)
     source.cursor.move(-3, 7)
     source.cursor.hide()
-    drawn: list[Drawable] = []
+    drawn: list[DisplayChange] = []
     moved: list[CursorChange] = []
     heard: list[GuestEvent] = []
     display = target.displays[0]

@@ -21,6 +21,7 @@ from spiceemu.protocol.levels.channels import CHANNELS, ChannelFacts
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.gate import Breach, Gate
 from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level, changed, level_of
+from spiceemu.protocol.levels.needs import Peer
 from spiceemu.protocol.link.client import build_link_message
 from spiceemu.protocol.link.layouts import HEADER, LINK_REPLY, MAGIC, U32
 from spiceemu.protocol.link.ticket import PUBLIC_KEY_SIZE, TICKET_SIZE
@@ -67,7 +68,7 @@ def with_tunnel(level: Level, **facts: Any) -> Level:
 
 
 def gate(level: Level, channel: ChannelType = TUNNEL) -> Gate:
-    return Gate(level, channel, SERVER, frozenset(), mini=True)
+    return Gate(Peer(level, channel, frozenset(), mini=True), SERVER)
 
 
 def test_a_level_has_it_where_its_row_says_so() -> None:

@@ -181,7 +181,7 @@ def test_the_random_drawings_reach_every_kind() -> None:
     for _ in range(2000):
         draw_at_random(dice, display, surfaces)
     assert kinds == {
-        *("Fill", "Blit", "Copy", "CopySurface", "Text"),
+        *("FillRect", "Blit", "CopyRect", "CopySurface", "WriteText"),
         *("SurfaceCreated", "SurfaceDestroyed", "MonitorsChanged"),
     }
 
@@ -192,4 +192,4 @@ def test_the_scenes_reach_every_kind() -> None:
     display.subscribe(lambda drawable: kinds.add(type(drawable).__name__))
     for draw in SCENES.values():
         draw(display, 1)
-    assert kinds == {"Fill", "Blit", "Copy", "CopySurface", "Text", "SurfaceCreated", "SurfaceDestroyed"}
+    assert kinds == {"FillRect", "Blit", "CopyRect", "CopySurface", "WriteText", "SurfaceCreated", "SurfaceDestroyed"}

@@ -16,7 +16,7 @@ from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import CursorType, ImageType, SurfaceFlags
 from spiceemu.protocol.messages import base, cursor, display, draw, inputs, main
 from spiceemu.protocol.messages.message import Message
-from spiceemu.protocol.messages.types import Image, Rect, Surface
+from spiceemu.protocol.messages.types import Edges, Image, SurfaceImage
 
 from ..protocol import captures
 from .clients import GtkClient
@@ -91,9 +91,9 @@ async def test_a_fill_is_a_fill(gtk_client: StartClient) -> None:
 
     first, second = await drawn(gtk_client, fills)
     assert isinstance(first, draw.DrawFill)
-    assert (first.base.surface_id, first.base.box, first.data.brush.u) == (0, Rect(20, 10, 220, 310), 0x4682B4)
+    assert (first.base.surface_id, first.base.box, first.data.brush.u) == (0, Edges(20, 10, 220, 310), 0x4682B4)
     assert isinstance(second, draw.DrawFill)
-    assert (second.base.box, second.data.brush.u) == (Rect(0, 1000, 5, 1024), 0xFF0000)
+    assert (second.base.box, second.data.brush.u) == (Edges(0, 1000, 5, 1024), 0xFF0000)
 
 
 async def test_a_copy_is_a_copy(gtk_client: StartClient) -> None:
@@ -102,7 +102,7 @@ async def test_a_copy_is_a_copy(gtk_client: StartClient) -> None:
 
     (message,) = await drawn(gtk_client, copies)
     assert isinstance(message, draw.CopyBits)
-    assert (message.base.surface_id, message.base.box) == (0, Rect(300, 200, 350, 300))
+    assert (message.base.surface_id, message.base.box) == (0, Edges(300, 200, 350, 300))
     assert (message.src_pos.x, message.src_pos.y) == (0, 0)
 
 
@@ -113,7 +113,7 @@ async def test_a_picture_is_an_image(gtk_client: StartClient, compression: str, 
 
     (message,) = await drawn(gtk_client, picture, compression)
     assert isinstance(message, draw.DrawCopy)
-    assert (message.base.box, image_of(message).descriptor.type) == (Rect(6, 5, 26, 35), kind)
+    assert (message.base.box, image_of(message).descriptor.type) == (Edges(6, 5, 26, 35), kind)
 
 
 async def test_what_comes_from_another_surface_names_it(gtk_client: StartClient) -> None:
@@ -136,10 +136,10 @@ async def test_what_comes_from_another_surface_names_it(gtk_client: StartClient)
     assert within.base.surface_id == number
     assert isinstance(shown, draw.DrawCopy)
     assert (shown.base.surface_id, shown.base.box, shown.data.src_area) == (
-        *(0, Rect(200, 100, 210, 120)),
-        Rect(5, 5, 15, 25),
+        *(0, Edges(200, 100, 210, 120)),
+        Edges(5, 5, 15, 25),
     )
-    assert image_of(shown).u == Surface(number)
+    assert image_of(shown).u == SurfaceImage(number)
     assert destroyed == display.SurfaceDestroy(number)
 
 
@@ -185,7 +185,7 @@ async def test_the_display_begins_as_a_real_one(gtk_client: StartClient) -> None
         size = created.width, created.height
         assert (created.surface_id, created.flags) == (0, SurfaceFlags.PRIMARY)
         assert isinstance(drawing, draw.DrawCopy)
-        assert drawing.base.box == Rect(0, 0, size[1], size[0])
+        assert drawing.base.box == Edges(0, 0, size[1], size[0])
         assert image_of(drawing).descriptor.type == ImageType.LZ_RGB
         assert isinstance(monitors, display.MonitorsConfig)
         (head,) = monitors.heads

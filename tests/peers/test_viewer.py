@@ -19,7 +19,8 @@ from spiceemu import (
     SpiceServer,
 )
 from spiceemu.desktop.demo import run_demo
-from spiceemu.drawing.operations import Drawable, Text
+from spiceemu.drawing.operations import WriteText
+from spiceemu.guest.changes import DisplayChange
 
 from .conftest import PASSWORD
 from .emulator import LEFT, LEFT_MASK, RIGHT, RIGHT_MASK, StartViewer, draw_everything, picture_of, whole
@@ -91,10 +92,10 @@ async def test_what_is_typed_appears_on_the_demo_desktop(remote_viewer: StartVie
         await in_step(viewer, server)
         session = await whole(server, sound=True)
 
-        written: list[Text] = []
+        written: list[WriteText] = []
 
-        def note(drawable: Drawable) -> None:
-            if isinstance(drawable, Text):
+        def note(drawable: DisplayChange) -> None:
+            if isinstance(drawable, WriteText):
                 written.append(drawable)
 
         display.subscribe(note)

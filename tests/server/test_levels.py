@@ -20,7 +20,7 @@ from spiceemu.protocol.levels.compat import (
 from spiceemu.protocol.levels.level import CURRENT, LEVELS, get_current_compat_version, get_supported_features, level_of
 from spiceemu.protocol.messages import base, cursor, display, draw, inputs, main
 from spiceemu.protocol.messages.message import Message
-from spiceemu.protocol.messages.types import Brush, DisplayBase, Image, ImageDescriptor, Point16, Rect, Surface
+from spiceemu.protocol.messages.types import Brush, DisplayBase, Edges, Image, ImageDescriptor, Point16, SurfaceImage
 from spiceemu.server import SpiceServer
 
 from .probe import Probe, serving
@@ -129,12 +129,12 @@ async def test_the_level_stays_while_a_client_is_connected() -> None:
 
 # By hand
 
-RECT = Rect(0, 0, 4, 4)
+RECT = Edges(0, 0, 4, 4)
 DRAW = draw.DrawFill(DisplayBase(0, RECT), draw.Fill(Brush(BrushType.SOLID, 0)))
 
 
 def surface_copy(surface_id: int, source: int) -> draw.DrawCopy:
-    image = Image(ImageDescriptor(source, ImageType.SURFACE, 0, 4, 4), Surface(source))
+    image = Image(ImageDescriptor(source, ImageType.SURFACE, 0, 4, 4), SurfaceImage(source))
     return draw.DrawCopy(DisplayBase(surface_id, RECT), draw.Copy(image, RECT))
 
 

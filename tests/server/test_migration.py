@@ -529,7 +529,7 @@ async def test_a_cancelled_client_is_not_parked_at_the_target(asks: bool, monkey
 
 
 async def test_who_could_not_link_in_time_is_not_parked_at_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(moving, "CONNECT_TIMEOUT", 1.0)
     monkeypatch.setattr(migration, "CALL_OFF_TIMEOUT", 0.0)
     async with two_servers(shared=True) as (source, target), Follower.at(source) as client:
         move = start(source.migrate_to(target))

@@ -37,7 +37,7 @@ from spiceemu.protocol.messages.draw import (
     DrawWhiteness,
 )
 from spiceemu.protocol.messages.message import Message, message
-from spiceemu.protocol.messages.types import ChannelWait, Clip, Head, Rect, ResourceID, StreamDataHeader
+from spiceemu.protocol.messages.types import ChannelWait, Clip, Edges, MonitorHead, ResourceID, StreamDataHeader
 
 __all__ = [
     "CopyBits",
@@ -143,7 +143,7 @@ class StreamCreate(Message):
     stream_height: int = wire(Int32ul)
     src_width: int = wire(Int32ul)
     src_height: int = wire(Int32ul)
-    dest: Rect = wire(Rect)
+    dest: Edges = wire(Edges)
     clip: Clip = wire(Clip, default_factory=Clip)
 
 
@@ -201,7 +201,7 @@ class StreamDataSized(Message):
     base: StreamDataHeader = wire(StreamDataHeader)
     width: int = wire(Int32ul)
     height: int = wire(Int32ul)
-    dest: Rect = wire(Rect)
+    dest: Edges = wire(Edges)
     data_size = Count(Int32ul, "data")
     data: bytes = wire(Blob("data_size"))
 
@@ -212,7 +212,7 @@ class MonitorsConfig(Message):
 
     count = Count(Int16ul, "heads")
     max_allowed: int = wire(Int16ul)
-    heads: Sequence[Head] = wire(ArrayOf(Head, "count"))
+    heads: Sequence[MonitorHead] = wire(ArrayOf(MonitorHead, "count"))
 
 
 @message(DISPLAY, server=319, capability=DisplayCap.STREAM_REPORT, feature=Feature.STREAM_REPORT)

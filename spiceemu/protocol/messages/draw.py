@@ -12,13 +12,13 @@ from spiceemu.protocol.messages.message import Message, message
 from spiceemu.protocol.messages.types import (
     Brush,
     DisplayBase,
+    Edges,
     Image,
     LineAttr,
     Path,
     Point,
     Point16,
     QMask,
-    Rect,
     String,
     Transform,
 )
@@ -56,7 +56,7 @@ class Opaque(Record):
     """What DRAW_OPAQUE does."""
 
     src_bitmap: Image | None = wire(Pointer(Image))
-    src_area: Rect = wire(Rect)
+    src_area: Edges = wire(Edges)
     brush: Brush = wire(Brush)
     rop_descriptor: int = wire(FlagsOf(Int16ul, Ropd), default=Ropd.OP_PUT)
     scale_mode: int = wire(EnumOf(Int8ul, ImageScaleMode), default=ImageScaleMode.INTERPOLATE)
@@ -76,7 +76,7 @@ class Copy(Record):
     """What DRAW_COPY and DRAW_BLEND do."""
 
     src_bitmap: Image | None = wire(Pointer(Image))
-    src_area: Rect = wire(Rect)
+    src_area: Edges = wire(Edges)
     rop_descriptor: int = wire(FlagsOf(Int16ul, Ropd), default=Ropd.OP_PUT)
     scale_mode: int = wire(EnumOf(Int8ul, ImageScaleMode), default=ImageScaleMode.INTERPOLATE)
     mask: QMask = wire(QMask, default_factory=QMask)
@@ -134,7 +134,7 @@ class Rop3(Record):
     """What DRAW_ROP3 does; ``rop3`` is the ternary raster operation's code."""
 
     src_bitmap: Image | None = wire(Pointer(Image))
-    src_area: Rect = wire(Rect)
+    src_area: Edges = wire(Edges)
     brush: Brush = wire(Brush)
     rop3: int = wire(Int8ul)
     scale_mode: int = wire(EnumOf(Int8ul, ImageScaleMode), default=ImageScaleMode.INTERPOLATE)
@@ -173,7 +173,7 @@ class Text(Record):
     """What DRAW_TEXT does."""
 
     str: String = wire(Pointer(String, nonnull=True))
-    back_area: Rect = wire(Rect)
+    back_area: Edges = wire(Edges)
     fore_brush: Brush = wire(Brush)
     back_brush: Brush = wire(Brush)
     fore_mode: int = wire(FlagsOf(Int16ul, Ropd), default=Ropd.OP_PUT)
@@ -193,7 +193,7 @@ class Transparent(Record):
     """What DRAW_TRANSPARENT does: pixels of ``true_color`` are left out."""
 
     src_bitmap: Image | None = wire(Pointer(Image))
-    src_area: Rect = wire(Rect)
+    src_area: Edges = wire(Edges)
     src_color: int = wire(Int32ul)
     true_color: int = wire(Int32ul)
 
@@ -213,7 +213,7 @@ class AlphaBlend(Record):
     alpha_flags: int = wire(FlagsOf(Int8ul, AlphaFlags))
     alpha: int = wire(Int8ul)
     src_bitmap: Image | None = wire(Pointer(Image))
-    src_area: Rect = wire(Rect)
+    src_area: Edges = wire(Edges)
 
 
 @message(DISPLAY, server=313, feature=Feature.PROTOCOL_MAJOR2)

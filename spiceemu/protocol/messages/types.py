@@ -1,7 +1,9 @@
 """The structures of spice.proto that messages are made of.
 
-Names and nesting are spice.proto's. Where it has an anonymous switch, the attribute keeps the switch's name (``u``,
-``pal``) and holds the selected case's value directly, or None where no case is selected.
+Names and nesting are spice.proto's, but for three whose names belong to what the guest has: its ``Rect`` is
+:class:`Edges`, its ``Head`` :class:`MonitorHead`, its ``Surface`` :class:`SurfaceImage`. Where it has an anonymous
+switch, the attribute keeps the switch's name (``u``, ``pal``) and holds the selected case's value directly, or None
+where no case is selected.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ class PointFix(Record):
 
 
 @record
-class Rect(Record):
+class Edges(Record):
     """Edges in pixels; bottom and right are the first row and column outside."""
 
     top: int = wire(Int32sl)
@@ -126,7 +128,7 @@ class ClipRects(Record):
     """Rectangles that a drawing is clipped to."""
 
     num_rects = Count(Int32ul, "rects")
-    rects: Sequence[Rect] = wire(ArrayOf(Rect, "num_rects"))
+    rects: Sequence[Edges] = wire(ArrayOf(Edges, "num_rects"))
 
 
 @record
@@ -142,7 +144,7 @@ class DisplayBase(Record):
     """What every drawing begins with: surface, place and clip."""
 
     surface_id: int = wire(Int32ul)
-    box: Rect = wire(Rect)
+    box: Edges = wire(Edges)
     clip: Clip = wire(Clip, default_factory=Clip)
 
 
@@ -226,7 +228,7 @@ class JPEGAlphaData(Record):
 
 
 @record
-class Surface(Record):
+class SurfaceImage(Record):
     """An image that is another surface of the client."""
 
     surface_id: int = wire(Int32ul)
@@ -248,7 +250,7 @@ class Image(Record):
     """A picture; ``u`` is None for those taken from a cache."""
 
     descriptor: ImageDescriptor = wire(ImageDescriptor)
-    u: BitmapData | BinaryData | LZPLTData | ZlibGlzRGBData | JPEGAlphaData | Surface | None = wire(
+    u: BitmapData | BinaryData | LZPLTData | ZlibGlzRGBData | JPEGAlphaData | SurfaceImage | None = wire(
         Choice(
             "descriptor.type",
             Case("bitmap", BitmapData, values=(ImageType.BITMAP,)),
@@ -259,7 +261,7 @@ class Image(Record):
             Case("lz_plt", LZPLTData, values=(ImageType.LZ_PLT,)),
             Case("zlib_glz", ZlibGlzRGBData, values=(ImageType.ZLIB_GLZ_RGB,)),
             Case("jpeg_alpha", JPEGAlphaData, values=(ImageType.JPEG_ALPHA,)),
-            Case("surface", Surface, values=(ImageType.SURFACE,)),
+            Case("surface", SurfaceImage, values=(ImageType.SURFACE,)),
         ),
         default=None,
     )
@@ -384,7 +386,7 @@ class StreamDataHeader(Record):
 
 
 @record
-class Head(Record):
+class MonitorHead(Record):
     """One monitor: a rectangle of a surface."""
 
     monitor_id: int = wire(Int32ul)

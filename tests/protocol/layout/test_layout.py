@@ -42,6 +42,7 @@ from spiceemu.protocol.messages.types import (
     ClipRects,
     DisplayBase,
     DstInfo,
+    Edges,
     Image,
     ImageDescriptor,
     LineAttr,
@@ -52,7 +53,6 @@ from spiceemu.protocol.messages.types import (
     Point16,
     RasterGlyphA1,
     RasterGlyphA4,
-    Rect,
     ResourceID,
     String,
 )
@@ -60,8 +60,8 @@ from spiceemu.protocol.messages.types import (
 from ..records import ALL_MESSAGES, places, records, wrong_values
 
 EVERY_MESSAGE = pytest.mark.parametrize("cls", ALL_MESSAGES, ids=lambda cls: cls.spec.name)
-SCREEN = DisplayBase(0, Rect(0, 0, 48, 64))
-AREA = Rect(0, 0, 48, 64)
+SCREEN = DisplayBase(0, Edges(0, 0, 48, 64))
+AREA = Edges(0, 0, 48, 64)
 
 
 def lz_image(data: bytes) -> Image:
@@ -458,7 +458,7 @@ def test_packed_is_a_sequence(count: int) -> None:
 
 def test_packed_compares_what_it_holds_and_not_only_its_bytes() -> None:
     same = Packed(bytes(8), struct.Struct("<ii"), Point)
-    assert same != Packed(bytes(8), struct.Struct("<HHHH"), Rect)
+    assert same != Packed(bytes(8), struct.Struct("<HHHH"), Edges)
     assert same != b"\0"
     with pytest.raises(TypeError):
         hash(same)

@@ -29,8 +29,9 @@ from spiceemu.protocol.enums import (
     VideoCodecType,
 )
 from spiceemu.protocol.levels.compat import RELEASES, Feature
-from spiceemu.protocol.levels.gate import CODECS, IMAGE_TYPES, Breach, Gate, images_of
+from spiceemu.protocol.levels.gate import Gate, images_of
 from spiceemu.protocol.levels.level import CURRENT, LEVELS, Level, changed
+from spiceemu.protocol.levels.needs import IMAGE_TYPES, VIDEO_CODECS, Breach, Peer
 from spiceemu.protocol.messages import base, display, draw, inputs, main, playback, record, smartcard, spicevmc
 from spiceemu.protocol.messages.catalogue import CLIENT, SERVER, Message
 from spiceemu.protocol.messages.types import (
@@ -40,6 +41,7 @@ from spiceemu.protocol.messages.types import (
     ChannelWait,
     DisplayBase,
     DstInfo,
+    Edges,
     Image,
     ImageDescriptor,
     JPEGAlphaData,
@@ -50,15 +52,14 @@ from spiceemu.protocol.messages.types import (
     Point,
     Point16,
     QMask,
-    Rect,
     StreamDataHeader,
     String,
-    Surface,
+    SurfaceImage,
     ZlibGlzRGBData,
 )
 
 F = Feature
-RECT = Rect(0, 0, 4, 4)
+RECT = Edges(0, 0, 4, 4)
 TARGET = DstInfo(1, 2, b"host\0")
 
 
@@ -72,7 +73,7 @@ def image(kind: int = ImageType.BITMAP, bitmap_format: int = BitmapFmt.FMT_32BIT
         ImageType.LZ_PLT: LZPLTData(0, 7, b""),
         ImageType.ZLIB_GLZ_RGB: ZlibGlzRGBData(0, b""),
         ImageType.JPEG_ALPHA: JPEGAlphaData(0, 0, b""),
-        ImageType.SURFACE: Surface(3),
+        ImageType.SURFACE: SurfaceImage(3),
         ImageType.FROM_CACHE: None,
         ImageType.FROM_CACHE_LOSSLESS: None,
     }
@@ -102,8 +103,8 @@ def breaches(
     local: bool = False,
 ) -> list[Breach]:
     """What a gate says; of a message of every channel on main, unless told otherwise."""
-    gate = Gate(level, channel or message.spec.channels[0], direction, frozenset(capabilities), mini=mini, local=local)
-    return gate.breaches(message)
+    peer = Peer(level, channel or message.spec.channels[0], frozenset(capabilities), mini=mini, local=local)
+    return Gate(peer, direction).breaches(message)
 
 
 def without(feature: Feature) -> Level:
@@ -338,7 +339,7 @@ def test_an_image_type_that_there_is_not() -> None:
     assert breach.explain(CURRENT) == "image type 99 in display.DrawCopy is none of the protocol's"
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", VIDEO_CODECS)
 def test_video_codecs(codec: int) -> None:
     name = VideoCodecType(codec).name
     capability, what = DisplayCap[f"CODEC_{name}"], f"video codec {name} in display.StreamCreate"
@@ -352,7 +353,7 @@ def test_video_codecs(codec: int) -> None:
 
 
 def test_every_codec_is_judged() -> None:
-    assert set(CODECS) == set(VideoCodecType)
+    assert set(VIDEO_CODECS) == set(VideoCodecType)
     (breach,) = breaches(CURRENT, stream(99))
     assert breach.explain(CURRENT) == "video codec 99 in display.StreamCreate is none of the protocol's"
 

@@ -1,8 +1,8 @@
 """What the demo desktop draws with: a display's screen, and one picture that floats above all else on it.
 
-Who draws below the floating picture does not need to know of it: it is taken off the screen before something under it
-changes, and put back by :meth:`Canvas.settle`. What it hides is kept in a surface that is not on screen, so nothing is
-drawn anew when it moves.
+Who draws below the floating picture need not know of it: it is taken off the screen before something under it changes,
+and put back by :meth:`Screen.settle`. What it hides is kept in a surface that is not on screen, so nothing is drawn
+anew when it moves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spiceemu.guest.display import PRIMARY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from spiceemu.drawing.geometry import Point
+    from spiceemu.drawing.geometry import PointLike
     from spiceemu.drawing.text import Font
     from spiceemu.guest.display import Display
 
@@ -81,7 +81,7 @@ class Floating:
         self._display.copy_surface(surface, part.translate(-self.box.x, -self.box.y), (part.x, part.y))
 
 
-class Canvas:
+class Screen:
     """The screen, as panels draw on it."""
 
     def __init__(self, display: Display) -> None:
@@ -94,12 +94,12 @@ class Canvas:
             self._uncover(box)
             self.display.fill(box, color)
 
-    def text(self, position: Point, text: str, font: Font, ink: int, paper: int) -> None:
+    def text(self, position: PointLike, text: str, font: Font, ink: int, paper: int) -> None:
         """Write a line of text."""
         self._uncover(Rect(*position, *font.measure(text)))
         self.display.text(position, text, color=ink, background=paper, font=font)
 
-    def copy(self, source: Rect, position: Point) -> None:
+    def copy(self, source: Rect, position: PointLike) -> None:
         """Copy a part of the screen to another place of it."""
         self._uncover(source)
         self._uncover(Rect(*position, source.width, source.height))
