@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.metadata
 import os
 import re
@@ -167,9 +168,11 @@ def test_the_readmes_snippets_import_what_they_use() -> None:
     for snippet in snippets:
         known = {"start_my_client": None}  # the reader's own
         exec(snippet, known)
-        names = [node for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Name)]
+        nodes = list(ast.walk(ast.parse(snippet)))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
         known.update((node.id, None) for node in names if isinstance(node.ctx, ast.Store))
-        assert {node.id for node in names} <= known.keys()
+        known.update((node.arg, None) for node in nodes if isinstance(node, ast.arg))
+        assert {node.id for node in names} <= {*known, *vars(builtins)}
 
 
 # The set-up
