@@ -107,6 +107,7 @@ _HOMES = {
         "get_current_compat_version",
         "get_supported_features",
     ),
+    "spiceemu.protocol.link.observer": ("LinkObserver",),
     "spiceemu.protocol.messages.catalogue": ("messages",),
     "spiceemu.recordings.recorder": ("Recorder",),
     "spiceemu.recordings.recording": (

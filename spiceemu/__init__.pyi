@@ -80,6 +80,7 @@ from spiceemu.protocol.levels.level import (
     get_current_compat_version as get_current_compat_version,
     get_supported_features as get_supported_features,
 )
+from spiceemu.protocol.link.observer import LinkObserver as LinkObserver
 from spiceemu.protocol.messages.catalogue import messages as messages
 from spiceemu.recordings.recorder import Recorder as Recorder
 from spiceemu.recordings.recording import (

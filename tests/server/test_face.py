@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,22 @@ def test_messages_are_found_by_their_channel() -> None:
 def test_a_home_has_what_the_face_says(home: str) -> None:
     module = importlib.import_module(home)
     assert [name for name in spiceemu._HOMES[home] if not hasattr(module, name)] == []
+
+
+# Documents
+
+
+def imported_in_text(text: str) -> set[str]:
+    """The names that the code in a document imports from the face."""
+    found = re.findall(r"^ *from spiceemu import (.+)$", text, re.MULTILINE)
+    return {name.strip() for names in found for name in names.split(",")}
+
+
+def test_documents_import_names_that_there_are(checkout: Path) -> None:
+    documents = [checkout / "README.md", *sorted((checkout / "docs").glob("*.md"))]
+    found = {path.name: imported_in_text(path.read_text(encoding="utf-8")) for path in documents}
+    assert found["README.md"] >= {"SpiceServer", "KeyDown", "Tls", "Limits", "messages"}
+    assert {name: wrong for name, names in found.items() if (wrong := names - set(spiceemu.__all__))} == {}
 
 
 # Examples
