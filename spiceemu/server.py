@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from spiceemu.protocol.link.server import Linked, LinkPolicy
     from spiceemu.serving.member import Member, Place
     from spiceemu.serving.moving import Deliver, Move, Moved
+    from spiceemu.serving.wiretap import WireTaps
     from spiceemu.sessions.migration import Destination
 
 TICK = 0.5
@@ -137,6 +138,8 @@ class SpiceServer:
         self.awaits_guest = False
         """Whether clients are held back until a guest comes."""
         self._carried: dict[int, Mapping[str, Any]] = {}
+        self.wire_taps: WireTaps | None = None
+        """What every connection that begins passes, if there is anything."""
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
         self._most_open = listeners.most_connections()

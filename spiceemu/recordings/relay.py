@@ -5,9 +5,10 @@
     async with Relay(Target("127.0.0.1", 5900), observer=Recorder(writer)) as relay:
         print(relay.uri)
 
-It knows nothing of the protocol. A client's connection becomes one to the server, and what one sends reaches the other
-byte by byte, no sooner than the other takes it. A side that ends its sending ends it for the other, one that breaks off
-breaks the other off.
+What passes goes through the observer, as through any tap (see :mod:`spiceemu.serving.wiretap`); the relay itself knows
+nothing of the protocol. A client's connection becomes one to the server, and what one sends reaches the other byte by
+byte, no sooner than the other takes it. A side that ends its sending ends it for the other, one that breaks off breaks
+the other off.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import socket
-import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from spiceemu.errors import InvalidValue, WrongState
 from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.serving import listeners
+from spiceemu.serving.wiretap import TappedWire, Way, Wire, WireTap
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable, Coroutine
     from typing import Any
@@ -44,9 +46,6 @@ HALF_CLOSED_TIMEOUT = 10.0
 
 ACCEPT_AGAIN = 1.0
 """Seconds until the next try where the system has no files left for another connection."""
-
-RESET = struct.pack("ii", 1, 0)
-"""A socket's linger that makes closing it a reset."""
 
 log = logging.getLogger("spiceemu.relay")
 
@@ -102,43 +101,12 @@ def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
     return Target(found["host"].strip("[]"), int(found["port"]), tls=tls)
 
 
-@dataclass(eq=False)
-class RelayedConnection:
-    """A client's connection as observers know it.
+class RelayObserver(WireTap):
+    """Sees what passes a relay, and may change it: a tap, as a server's connections have them as well.
 
-    :ivar number: connections count from 1.
-    :ivar client: the client's address and port, or ``unix``.
-    :ivar secure: whether the client came over TLS.
-    :ivar client_bytes: how many the client has sent.
-    :ivar server_bytes: how many the server has sent.
+    It is told that a client has connected before the server is connected to. A method that raises ends the whole relay;
+    see :meth:`Relay.wait`.
     """
-
-    number: int
-    client: str
-    secure: bool
-    client_bytes: int = 0
-    server_bytes: int = 0
-
-
-class RelayObserver:
-    """Sees what passes a relay, and may change it. Every method may be replaced; these here do nothing.
-
-    A method that raises ends the whole relay; see :meth:`Relay.wait`.
-    """
-
-    def opened(self, connection: RelayedConnection) -> None:
-        """Note that a client has connected; the server is connected to next."""
-
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:  # noqa: ARG002
-        """Take what the client sent; return what the server shall get."""
-        return data
-
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:  # noqa: ARG002
-        """Take what the server sent; return what the client shall get."""
-        return data
-
-    def closed(self, connection: RelayedConnection, reason: str) -> None:
-        """Note that a connection is gone; the reason is empty where both sides just closed it."""
 
 
 class Relay:
@@ -149,7 +117,7 @@ class Relay:
     :param port: port to listen on, 0 for any free one, None for none.
     :param unix_path: a unix socket to listen on as well.
     :param tls: the context that clients are answered with on the port; None for plain connections.
-    :param observer: sees and may change what passes.
+    :param observer: sees and may change what passes; any tap is one.
     :raises InvalidValue: there is nothing to listen on.
     """
 
@@ -161,7 +129,7 @@ class Relay:
         port: int | None = 0,
         unix_path: str | None = None,
         tls: ssl.SSLContext | None = None,
-        observer: RelayObserver | None = None,
+        observer: WireTap | None = None,
     ) -> None:
         if port is None and unix_path is None:
             raise InvalidValue("nothing to listen on: give port or unix_path")
@@ -170,7 +138,7 @@ class Relay:
         self.port = port
         """The real one once the relay listens."""
         self.unix_path = unix_path
-        self.observer = observer or RelayObserver()
+        self.observer = WireTap() if observer is None else observer
         self._tls = tls
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -271,62 +239,104 @@ class Relay:
             self._relayed += 1
             self._count += 1
             client = listeners.show_address(*address[:2]) if isinstance(address, tuple) else "unix"
-            self._run(self._relay(RelayedConnection(self._count, client, tls is not None), accepted, tls))
+            self._run(self._relay(Wire(self._count, client, tls is not None), accepted, tls))
 
-    async def _relay(self, connection: RelayedConnection, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def _relay(self, connection: Wire, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Everything of one connection; only what an observer raises leaves it."""
         reason = "the relay ends"
         ends: list[_End] = []
         broken = False
+        passage = _Passage(connection, self.observer)
         try:
-            self.observer.opened(connection)
+            passage.tapped.opened()
             try:
+                passage.check()
                 ends.append(await _End.accepted(accepted, tls))
+                if tls is not None:
+                    passage.tapped.secured()
+                passage.check()
                 ends.append(await _End.connected(self.target))
-                await self._pass_both(connection, *ends)
-                reason = ""
+                await passage.run(*ends)
+                reason = passage.reason
             except _BrokenOff as error:
                 reason = str(error)
-                broken = len(ends) == 2  # else there was nothing yet to break off
+                broken = len(ends) == 2 or passage.is_reset  # else there was nothing yet to break off
                 log.info("connection %d: %s", connection.number, reason)
         finally:
             self._relayed -= 1
             for end in ends:
                 end.drop(broken=broken)
             if not ends:
+                if broken:
+                    listeners.reset_when_closed(accepted)
                 accepted.close()
-            self.observer.closed(connection, reason)
-
-    async def _pass_both(self, connection: RelayedConnection, client: _End, server: _End) -> None:
-        def from_client(data: bytes) -> bytes:
-            connection.client_bytes += len(data)
-            return self.observer.client_data(connection, data)
-
-        def from_server(data: bytes) -> bytes:
-            connection.server_bytes += len(data)
-            return self.observer.server_data(connection, data)
-
-        loop = asyncio.get_running_loop()
-        ways = {
-            loop.create_task(client.pass_on(server, from_client)),
-            loop.create_task(server.pass_on(client, from_server)),
-        }
-        try:
-            done, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            if left and all(way.exception() is None for way in done):
-                done |= (await asyncio.wait(left, timeout=HALF_CLOSED_TIMEOUT))[0]
-            for way in done:
-                way.result()
-            for end in (client, server):
-                await end.finish()
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            passage.tapped.closed(reason)
 
 
 class _BrokenOff(Exception):
     """A connection did not come about, or ended otherwise than by being closed. An observer's own errors are none."""
+
+
+class _Passage:
+    """What passes between the two ends of one connection, through its tap."""
+
+    def __init__(self, connection: Wire, observer: WireTap) -> None:
+        self.reason = ""
+        """Why a tap has ended it; empty if none has."""
+        self.is_reset = False
+        self._over = asyncio.Event()
+        self._outlets: dict[str, _End] = {}
+        to_client, to_server = (
+            Way(partial(self._write, name), end=self._end, reset=self._reset) for name in ("client", "server")
+        )
+        self.tapped = TappedWire(connection, [observer], to_client=to_client, to_server=to_server)
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._outlets[name].write(data)
+
+    def _end(self, reason: str) -> None:
+        self.tapped.cut()
+        self.reason = reason
+        self._over.set()
+
+    def _reset(self, reason: str) -> None:
+        self.is_reset = True
+        self._end(reason)
+
+    def check(self) -> None:
+        """See whether a tap has ended it already.
+
+        :raises _BrokenOff: it has.
+        """
+        if self._over.is_set():
+            raise _BrokenOff(self.reason)
+
+    async def run(self, client: _End, server: _End) -> None:
+        """Pass on what both sides send, until they or a tap end it.
+
+        :raises _BrokenOff: a side broke off, or a tap has reset it.
+        """
+        self._outlets.update(client=client, server=server)
+        tapped, loop = self.tapped, asyncio.get_running_loop()
+        from_client = loop.create_task(client.pass_on(tapped.client_data, tapped.to_server, server))
+        from_server = loop.create_task(server.pass_on(tapped.server_data, tapped.to_client, client))
+        over = loop.create_task(self._over.wait())
+        tasks = (from_client, from_server, over)
+        try:
+            done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if over not in done and len(left) > 1 and all(way.exception() is None for way in done):
+                more = await asyncio.wait(left, timeout=HALF_CLOSED_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+                done |= more[0]
+            for task in done:
+                task.result()
+            if self.is_reset:
+                raise _BrokenOff(self.reason)
+            for end in (client, server):
+                await end.finish()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _End:
@@ -374,12 +384,18 @@ class _End:
             raise _BrokenOff(f"cannot reach {target}: {listeners.reason_of(error)}") from error
         return cls("the server", reader, writer)
 
-    async def pass_on(self, other: _End, see: Callable[[bytes], bytes]) -> None:
-        """Pass on what comes from here until there is no more."""
+    async def pass_on(self, tell: Callable[[bytes], None], way: Way, other: _End) -> None:
+        """Pass on what comes from here until there is no more.
+
+        :param tell: takes it to the tap, behind which it goes on its way to the other.
+        """
         while data := await self._read():
-            if data := see(data):
-                await other._write(data)
-        other._end_writing()
+            tell(data)
+            await way.room()
+            await other.drain()
+        await way.passed()
+        if not way.stalled:
+            other.end_writing()
 
     async def _read(self) -> bytes:
         try:
@@ -387,14 +403,19 @@ class _End:
         except OSError as error:
             raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
 
-    async def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
+        """Send bytes; how far they come is told by :meth:`drain`."""
+        self._writer.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the other end has taken nearly all."""
         try:
-            self._writer.write(data)
             await self._writer.drain()
         except OSError as error:
             raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
 
-    def _end_writing(self) -> None:
+    def end_writing(self) -> None:
+        """Tell the other end that no more comes."""
         if self._writer.is_closing():
             return
         if self._writer.can_write_eof():
@@ -413,7 +434,6 @@ class _End:
 
     def drop(self, *, broken: bool) -> None:
         """Close at once if it is open still; with ``broken`` so that the other end sees it break off as well."""
-        if broken and self._socket is not None and self._socket.fileno() >= 0:
-            with suppress(OSError):  # not every kind of socket can do that
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        if broken:
+            listeners.reset_when_closed(self._socket)
         self._writer.transport.abort()

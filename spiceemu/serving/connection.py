@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spiceemu.errors import RemoteError
 from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.link.server import LinkPolicy, LinkState, ServerLink
+from spiceemu.serving import listeners
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from spiceemu.channels.channel import Channel
     from spiceemu.channels.migration import ParkedChannel
     from spiceemu.protocol.link.server import Linked
+    from spiceemu.serving.wiretap import TappedWire, WireTaps
 
 SLICE = 3 << 18
 """Bytes of a large buffer written at a time; the transport copies what the socket does not take at once.
@@ -66,6 +69,10 @@ class Home(Protocol):
     @property
     def policy(self) -> LinkPolicy:
         """What decides about links."""
+
+    @property
+    def wire_taps(self) -> WireTaps | None:
+        """What every byte passes; None if there is nothing."""
 
     def adopt(self, connection: Connection, linked: Linked, now: float) -> Attachment:
         """Take a linked connection into its session."""
@@ -122,6 +129,7 @@ class Connection(asyncio.Protocol):
         self._reason = ""
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
+        self._wire: TappedWire | None = None  # what everything passes, if somebody watches
 
     # asyncio.Protocol
 
@@ -136,6 +144,9 @@ class Connection(asyncio.Protocol):
         self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
         self.log = ConnectionLogger(log, {"peer": peer})
         self.log.debug("connected%s", " over TLS" if self.secure else "")
+        if self.home.wire_taps is not None:
+            self._wire = self._tap(self.home.wire_taps, peer)
+            self._wire.opened()
         self.home.connection_began(self)
         if self._tls is not None and not transport.is_closing():
             # Not by asyncio's TLS servers: they own a connection until its handshake is done, so that it could be
@@ -162,23 +173,40 @@ class Connection(asyncio.Protocol):
             self._transport = transport
             # asyncio's TLS transport takes a limit of 0 for a buffer that is always full.
             transport.set_write_buffer_limits(high=1)
+            if self._wire is not None:
+                self._wire.secured()
             early, self._early = self._early, []
             for data in early:
                 self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the link or of the channel."""
-        if self._is_over:
-            return
         if self._handshake is not None:
             self._early.append(data)
-        elif self._link is not None:
+        elif self._wire is None:
+            self._take(data)
+        elif not self._is_over:
+            self._wire.client_data(data)
+            self._limit_reading()
+
+    def _take(self, data: bytes) -> None:
+        """Take bytes that have passed the taps."""
+        if self._is_over:
+            return
+        if self._link is not None:
             self._receive_link(data)
         else:
             self._receive_messages(data)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         """Close our side as well; SPICE has no half-open connections."""
+        if self._wire is not None and self._wire.to_server.waiting:
+            self._wire.to_server.then(self._end_of_client)
+            return not self.secure  # asyncio keeps no TLS connection open
+        self._end_of_client()
+        return False
+
+    def _end_of_client(self) -> None:
         if self._link is not None:
             self._link.receive_eof()
         self.close()
@@ -207,6 +235,55 @@ class Connection(asyncio.Protocol):
         else:
             failure = self._link.failure if self._link else None
             self.log.info("left before the link was done: %s", reason or failure or "no reason")
+        if self._wire is not None:
+            self._wire.closed(reason or self.refusal)
+
+    # Taps
+
+    def _tap(self, taps: WireTaps, peer: str) -> TappedWire:
+        from spiceemu.serving.wiretap import Way  # here, as servers without taps need none of it
+
+        def way(write: Callable[[bytes], object]) -> Way:
+            return Way(write, end=self._end_by_tap, reset=self._reset_by_tap, moved=self._went_on)
+
+        return taps.connect(
+            peer,
+            secure=self.secure,
+            to_client=way(lambda data: self._transport.write(data)),  # TLS puts another transport in its place
+            to_server=way(self._take),
+            failed=self._tap_failed,
+        )
+
+    def _end_by_tap(self, reason: str) -> None:
+        assert self._wire is not None
+        self._wire.cut()
+        self.close(reason)
+
+    def _reset_by_tap(self, reason: str) -> None:
+        listeners.reset_when_closed(self._transport.get_extra_info("socket"))
+        self.abort(reason)
+
+    def _tap_failed(self, error: Exception) -> None:
+        self.log.error("a tap failed; closing", exc_info=error)
+        self.abort(f"a tap failed: {error!r}")
+
+    def _went_on(self) -> None:
+        self._limit_reading()
+        self.pump()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        """Send bytes, through the taps if there are any."""
+        if self._wire is None:
+            self._transport.write(data)
+        else:
+            self._wire.server_data(bytes(data))
+
+    def _when_written(self, act: Callable[[], object]) -> None:
+        """Do something once the taps have let pass all that was written."""
+        if self._wire is None:
+            act()
+        else:
+            self._wire.to_client.then(act)
 
     # Link
 
@@ -216,7 +293,7 @@ class Connection(asyncio.Protocol):
         link.receive_data(data, self._loop.time())
         answer = link.data_to_send()
         if answer:
-            self._transport.write(answer)
+            self._write(answer)
         if link.state is LinkState.CLOSED:
             self.log.warning("link refused: %s", link.failure)
             self.close(str(link.failure))
@@ -229,6 +306,8 @@ class Connection(asyncio.Protocol):
         self._link = None
         self.attachment = self.home.adopt(self, linked, self._loop.time())
         self.log = ConnectionLogger(log, {"session": self.attachment.label, "channel": self.attachment.channel.name})
+        if self._wire is not None:
+            self._wire.wire.session = self.attachment.label
         self.log.info("linked")
         if linked.leftover:
             self._receive_messages(linked.leftover)
@@ -284,19 +363,25 @@ class Connection(asyncio.Protocol):
         if self.attachment is None or self._is_over or self._says_no_more:
             return
         channel = self.attachment.channel
-        if not self._waiting and not self._paused:
+        if not self._waiting and not self._is_full:
             self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
         more = bool(self._waiting)
-        while self._waiting and not (self._paused or self._transport.is_closing()):
-            self._transport.write(self._waiting.popleft())
-        if more and not self._paused:
+        while self._waiting and not (self._is_full or self._transport.is_closing()):
+            self._write(self._waiting.popleft())
+        if more and not self._is_full:
             self.wake()  # for what the channel has besides: in the loop's next turn, so that others have theirs
-        self._limit_reading(channel)
+        self._limit_reading()
 
-    def _limit_reading(self, channel: Channel | ParkedChannel) -> None:
+    @property
+    def _is_full(self) -> bool:
+        """Whether what is written would only wait."""
+        return self._paused or (self._wire is not None and self._wire.to_client.full)
+
+    def _limit_reading(self) -> None:
         if self._transport.is_closing():
             return
-        if self._paused and channel.unsent > MAX_UNSENT:
+        unsent = self.attachment.channel.unsent if self.attachment is not None and self._is_full else 0
+        if unsent > MAX_UNSENT or (self._wire is not None and self._wire.to_server.full):
             self._transport.pause_reading()
         elif not self._transport.is_reading():
             self._transport.resume_reading()
@@ -331,13 +416,18 @@ class Connection(asyncio.Protocol):
     def _end_writing(self, timeout: float = CLOSE_TIMEOUT) -> None:
         self._set_abort(timeout)
         while self._waiting:  # or the client would see the end of what it is sent in the middle of a message
-            self._transport.write(self._waiting.popleft())
+            self._write(self._waiting.popleft())
+        self._when_written(self._write_eof)
+        if not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def _write_eof(self) -> None:
+        if self._transport.is_closing():
+            return
         try:
             self._transport.write_eof()
         except OSError:  # the client has gone, and asyncio has not heard of it yet
             self._transport.abort()
-        if not self._transport.is_closing() and not self._transport.is_reading():
-            self._transport.resume_reading()
 
     def _set_abort(self, timeout: float = CLOSE_TIMEOUT) -> None:
         if self._deadline is not None:
@@ -350,12 +440,19 @@ class Connection(asyncio.Protocol):
             self.abort(reason)
         elif not self._transport.is_closing():  # asyncio's TLS transport cannot be aborted any more if closed twice
             self._reason = self._reason or reason
-            self._transport.close()
+            self._hung_up = True
+            self._when_written(self._close_transport)
             self._set_abort()
+
+    def _close_transport(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.close()
 
     def abort(self, reason: str = "") -> None:
         """Close at once, whatever is still to be sent."""
         self._reason = self._reason or reason
+        if self._wire is not None:
+            self._wire.cut()
         self._transport.abort()
         if self._handshake is not None:
             self._handshake.cancel()

@@ -174,6 +174,7 @@ class Endless(Channel):
 
 class FakeHome:
     policy = None
+    wire_taps = None
 
     def connection_began(self, connection: Connection) -> None:
         pass
