@@ -250,6 +250,8 @@ class Relay:
         try:
             passage.tapped.opened()
             try:
+                if tls is not None:
+                    await passage.wait_for_tls()
                 passage.check()
                 ends.append(await _End.accepted(accepted, tls))
                 if tls is not None:
@@ -302,6 +304,18 @@ class _Passage:
     def _reset(self, reason: str) -> None:
         self.is_reset = True
         self._end(reason)
+
+    async def wait_for_tls(self) -> None:
+        """Wait until a tap lets the handshake begin.
+
+        :raises _BrokenOff: that took longer than a link may.
+        """
+        try:
+            async with asyncio.timeout(LINK_TIMEOUT):
+                if not await self.tapped.to_client.passed():
+                    await self._over.wait()
+        except TimeoutError:
+            raise _BrokenOff(f"no TLS with the client: held back for {LINK_TIMEOUT:g} s (LINK_TIMEOUT)") from None
 
     def check(self) -> None:
         """See whether a tap has ended it already.
@@ -393,8 +407,7 @@ class _End:
             tell(data)
             await way.room()
             await other.drain()
-        await way.passed()
-        if not way.stalled:
+        if await way.passed():
             other.end_writing()
 
     async def _read(self) -> bytes:

@@ -149,18 +149,25 @@ class Connection(asyncio.Protocol):
             self._wire.opened()
         self.home.connection_began(self)
         if self._tls is not None and not transport.is_closing():
-            # Not by asyncio's TLS servers: they own a connection until its handshake is done, so that it could be
-            # neither counted nor closed.
-            handshake = self._loop.start_tls(
-                transport,
-                self,
-                self._tls,
-                server_side=True,
-                ssl_handshake_timeout=LINK_TIMEOUT,
-                ssl_shutdown_timeout=CLOSE_TIMEOUT,
-            )
-            self._handshake = self._loop.create_task(handshake)
+            self._handshake = self._loop.create_task(self._shake_hands(self._tls))
             self._handshake.add_done_callback(self._end_handshake)
+
+    async def _shake_hands(self, tls: ssl.SSLContext) -> asyncio.Transport | None:
+        # Not by asyncio's TLS servers: they own a connection until its handshake is done, so that it could be neither
+        # counted nor closed.
+        if self._wire is not None:
+            self._transport.pause_reading()
+            if not await self._wire.to_client.passed():
+                await self._closed.wait()
+                return None
+        return await self._loop.start_tls(
+            self._transport,
+            self,
+            tls,
+            server_side=True,
+            ssl_handshake_timeout=LINK_TIMEOUT,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT,
+        )
 
     def _end_handshake(self, handshake: asyncio.Task[asyncio.Transport | None]) -> None:
         self._handshake = None
@@ -378,7 +385,7 @@ class Connection(asyncio.Protocol):
         return self._paused or (self._wire is not None and self._wire.to_client.full)
 
     def _limit_reading(self) -> None:
-        if self._transport.is_closing():
+        if self._transport.is_closing() or self._handshake is not None:
             return
         unsent = self.attachment.channel.unsent if self.attachment is not None and self._is_full else 0
         if unsent > MAX_UNSENT or (self._wire is not None and self._wire.to_server.full):

@@ -95,8 +95,8 @@ class WireTap:
     def step(self, wire: Wire, step: LinkStep) -> Sequence[Pause] | None:
         """Note that a step of the link is completed: its last bytes are on their way, where it has any.
 
-        What is returned comes behind these bytes. A delay and a stall hold back what both sides send then, a reset and
-        an end wait for what passes the same way before them.
+        What is returned comes behind these bytes, and holds back what the other side sends as well: what it answers to
+        this step comes later, or not at all. That it has answered is told all the same.
         """
 
     def client_data(self, wire: Wire, data: bytes) -> Answer:  # noqa: ARG002
@@ -199,11 +199,12 @@ class Way:
             self._news.clear()
             await self._news.wait()
 
-    async def passed(self) -> None:
-        """Wait until nothing is held back, or nothing passes any more."""
+    async def passed(self) -> bool:
+        """Wait until nothing is held back; False if nothing passes any more."""
         while self.waiting:
             self._news.clear()
             await self._news.wait()
+        return not (self.stalled or self._is_cut)
 
     def _go(self) -> None:
         while self._held and self._timer is None and not self.stalled:
@@ -269,7 +270,7 @@ class TappedWire:
     def opened(self) -> None:
         """Tell that it has begun."""
         for tap in self._taps:
-            self._ask(tap.opened)
+            self._ask(tap.opened, nothing=())
         self._step(LinkStep.CONNECTED)
 
     def secured(self) -> None:
@@ -279,7 +280,7 @@ class TappedWire:
     def _step(self, step: LinkStep) -> None:
         """Tell a step that no bytes complete."""
         pauses = self._tell([step])
-        self.to_server.push(_for_both_ways(pauses))
+        self.to_server.push(_meanwhile(pauses))
         self.to_client.push(pauses)
 
     def client_data(self, data: bytes) -> None:
@@ -287,7 +288,7 @@ class TappedWire:
         self.wire.client_bytes += len(data)
         actions = self._through([tap.client_data for tap in self._taps], data)
         pauses = [] if self._link.over else self._tell(self._link.client_data(data))
-        self.to_client.push(_for_both_ways(pauses))  # first, or the server's answer would be gone already
+        self.to_client.push(_meanwhile(pauses))  # first, or the server's answer would be gone already
         self.to_server.push(actions + pauses)
 
     def server_data(self, data: bytes) -> None:
@@ -295,14 +296,14 @@ class TappedWire:
         self.wire.server_bytes += len(data)
         actions = self._through([tap.server_data for tap in reversed(self._taps)], data)
         pauses = [] if self._link.over else self._tell(self._link.server_data(data))
-        self.to_server.push(_for_both_ways(pauses))
+        self.to_server.push(_meanwhile(pauses))
         self.to_client.push(actions + pauses)
 
     def closed(self, reason: str) -> None:
         """Tell that it is gone, and drop what is held back."""
         self.cut()
         for tap in self._taps:
-            self._ask(tap.closed, reason)
+            self._ask(tap.closed, reason, nothing=())
 
     def cut(self) -> None:
         """Let nothing pass any more in either direction."""
@@ -311,7 +312,7 @@ class TappedWire:
 
     def _tell(self, steps: Sequence[LinkStep]) -> list[Action]:
         self.wire.channel = self._link.channel
-        return [pause for step in steps for tap in self._taps for pause in self._ask(tap.step, step)]
+        return [pause for step in steps for tap in self._taps for pause in self._ask(tap.step, step, nothing=())]
 
     def _through(self, calls: Sequence[Callable[[Wire, bytes], Answer]], data: bytes) -> list[Action]:
         actions: list[Action] = [data]
@@ -323,10 +324,16 @@ class TappedWire:
             ]
         return actions
 
-    def _ask(self, call: Callable[..., Answer | None], *arguments: object) -> Sequence[Action]:
-        """Call a tap's method; what it answers, as actions."""
+    def _ask(
+        self, call: Callable[..., Answer | None], *arguments: object, nothing: Answer | None = None
+    ) -> Sequence[Action]:
+        """Call a tap's method; what it answers, as actions.
+
+        :param nothing: what it means if it returns nothing; None where it must not.
+        """
         try:
-            return _actions(call, call(self.wire, *arguments))
+            answer = call(self.wire, *arguments)
+            return _actions(call, nothing if answer is None else answer)
         except Exception as error:
             if self._failed is None:
                 raise
@@ -337,12 +344,11 @@ class TappedWire:
 def _actions(call: Callable[..., object], answer: Answer | None) -> Sequence[Action]:
     if isinstance(answer, bytes):
         return (answer,)
-    for action in answer or ():
-        if not isinstance(action, Action):
-            raise TypeError(f"{call.__qualname__} of a tap answers with {action!r}, which is no action")
-    return answer or ()
+    if isinstance(answer, list | tuple) and all(isinstance(action, Action) for action in answer):
+        return answer
+    raise TypeError(f"{call.__qualname__} of a tap answers with {answer!r:.200}, which is no action, nor several")
 
 
-def _for_both_ways(pauses: Sequence[Action]) -> list[Action]:
-    """What of a step's answer holds back the other way as well; a connection is reset or ended once."""
-    return [pause for pause in pauses if isinstance(pause, Delay | Stall)]
+def _meanwhile(pauses: Sequence[Action]) -> list[Action]:
+    """What the other way does while one performs these: where one ends the connection it waits for that."""
+    return [pause if isinstance(pause, Delay) else Stall() for pause in pauses]
