@@ -16,33 +16,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from spiceemu.errors import InvalidValue, WrongState
-from spiceemu.protocol.limits import LINK_TIMEOUT
+from spiceemu.recordings.passage import READ_SIZE, BrokenOff, Passage, Side
 from spiceemu.serving import listeners
-from spiceemu.serving.wiretap import TappedWire, Way, Wire, WireTap
+from spiceemu.serving.wiretap import Wire, WireTap
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
     from typing import Any
-
-READ_SIZE = 1 << 16
-"""Bytes passed on at a time. A direction holds at most ten times as many, most of them what asyncio reads at once."""
 
 MAX_RELAYED = 256
 """Connections at a time; more are closed at once."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that the server may take to accept a connection, with TLS and all."""
-
-HALF_CLOSED_TIMEOUT = 10.0
-"""Seconds that one side may go on after the other has ended; SPICE has no use for that."""
 
 ACCEPT_AGAIN = 1.0
 """Seconds until the next try where the system has no files left for another connection."""
@@ -74,6 +66,26 @@ class Target:
 
     def __str__(self) -> str:
         return self.unix_path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
+
+    async def connect(self) -> Side:
+        """Connect to it.
+
+        :raises BrokenOff: that cannot be, or not in ``CONNECT_TIMEOUT``.
+        """
+        how: dict[str, Any] = {"limit": READ_SIZE, "ssl": self.tls}
+        if self.tls:
+            how["server_hostname"] = self.server_name or self.host
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                if self.unix_path is not None:
+                    streams = await asyncio.open_unix_connection(self.unix_path, **how)
+                else:
+                    streams = await asyncio.open_connection(self.host, self.port, **how)
+        except TimeoutError as error:
+            raise BrokenOff(f"cannot reach {self} in {CONNECT_TIMEOUT:g} s (CONNECT_TIMEOUT)") from error
+        except OSError as error:
+            raise BrokenOff(f"cannot reach {self}: {listeners.reason_of(error)}") from error
+        return Side("the server", *streams)
 
 
 _TARGET = re.compile(r"(?:spice://)?(?P<host>\[[^\[\]/@?]+\]|[^\[\]:/@?]+):(?P<port>[0-9]{1,5})/?")
@@ -244,23 +256,23 @@ class Relay:
     async def _relay(self, connection: Wire, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Everything of one connection; only what an observer raises leaves it."""
         reason = "the relay ends"
-        ends: list[_End] = []
+        ends: list[Side] = []
         broken = False
-        passage = _Passage(connection, self.observer)
+        passage = Passage(connection, self.observer)
         try:
             passage.tapped.opened()
             try:
                 if tls is not None:
                     await passage.wait_for_tls()
                 passage.check()
-                ends.append(await _End.accepted(accepted, tls))
+                ends.append(await Side.accepted(accepted, tls))
                 if tls is not None:
                     passage.tapped.secured()
                 passage.check()
-                ends.append(await _End.connected(self.target))
+                ends.append(await self.target.connect())
                 await passage.run(*ends)
                 reason = passage.reason
-            except _BrokenOff as error:
+            except BrokenOff as error:
                 reason = str(error)
                 broken = len(ends) == 2 or passage.is_reset  # else there was nothing yet to break off
                 log.info("connection %d: %s", connection.number, reason)
@@ -273,180 +285,3 @@ class Relay:
                     listeners.reset_when_closed(accepted)
                 accepted.close()
             passage.tapped.closed(reason)
-
-
-class _BrokenOff(Exception):
-    """A connection did not come about, or ended otherwise than by being closed. An observer's own errors are none."""
-
-
-class _Passage:
-    """What passes between the two ends of one connection, through its tap."""
-
-    def __init__(self, connection: Wire, observer: WireTap) -> None:
-        self.reason = ""
-        """Why a tap has ended it; empty if none has."""
-        self.is_reset = False
-        self._over = asyncio.Event()
-        self._outlets: dict[str, _End] = {}
-        to_client, to_server = (
-            Way(partial(self._write, name), end=self._end, reset=self._reset) for name in ("client", "server")
-        )
-        self.tapped = TappedWire(connection, [observer], to_client=to_client, to_server=to_server)
-
-    def _write(self, name: str, data: bytes) -> None:
-        self._outlets[name].write(data)
-
-    def _end(self, reason: str) -> None:
-        self.tapped.cut()
-        self.reason = reason
-        self._over.set()
-
-    def _reset(self, reason: str) -> None:
-        self.is_reset = True
-        self._end(reason)
-
-    async def wait_for_tls(self) -> None:
-        """Wait until a tap lets the handshake begin.
-
-        :raises _BrokenOff: that took longer than a link may.
-        """
-        try:
-            async with asyncio.timeout(LINK_TIMEOUT):
-                if not await self.tapped.to_client.passed():
-                    await self._over.wait()
-        except TimeoutError:
-            raise _BrokenOff(f"no TLS with the client: held back for {LINK_TIMEOUT:g} s (LINK_TIMEOUT)") from None
-
-    def check(self) -> None:
-        """See whether a tap has ended it already.
-
-        :raises _BrokenOff: it has.
-        """
-        if self._over.is_set():
-            raise _BrokenOff(self.reason)
-
-    async def run(self, client: _End, server: _End) -> None:
-        """Pass on what both sides send, until they or a tap end it.
-
-        :raises _BrokenOff: a side broke off, or a tap has reset it.
-        """
-        self._outlets.update(client=client, server=server)
-        tapped, loop = self.tapped, asyncio.get_running_loop()
-        from_client = loop.create_task(client.pass_on(tapped.client_data, tapped.to_server, server))
-        from_server = loop.create_task(server.pass_on(tapped.server_data, tapped.to_client, client))
-        over = loop.create_task(self._over.wait())
-        tasks = (from_client, from_server, over)
-        try:
-            done, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if over not in done and len(left) > 1 and all(way.exception() is None for way in done):
-                more = await asyncio.wait(left, timeout=HALF_CLOSED_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
-                done |= more[0]
-            for task in done:
-                task.result()
-            if self.is_reset:
-                raise _BrokenOff(self.reason)
-            for end in (client, server):
-                await end.finish()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _End:
-    """A connection of ours: with the client, or with the server."""
-
-    def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.name = name
-        self._reader = reader
-        self._writer = writer
-        self._socket = writer.get_extra_info("socket")
-        writer.transport.set_write_buffer_limits(high=READ_SIZE)
-
-    @classmethod
-    async def accepted(cls, accepted: socket.socket, tls: ssl.SSLContext | None) -> Self:
-        """The client's, with the handshake where there is TLS."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=READ_SIZE, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol, accepted, ssl=tls, ssl_handshake_timeout=LINK_TIMEOUT if tls else None
-            )
-        except OSError as error:
-            raise _BrokenOff(f"no TLS with the client: {listeners.reason_of(error)}") from error
-        return cls("the client", reader, asyncio.StreamWriter(transport, protocol, reader, loop))
-
-    @classmethod
-    async def connected(cls, target: Target) -> Self:
-        """The server's."""
-        name = (target.server_name or target.host) if target.tls else None
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                if target.unix_path is not None:
-                    opening = asyncio.open_unix_connection(
-                        target.unix_path, limit=READ_SIZE, ssl=target.tls, server_hostname=name
-                    )
-                else:
-                    opening = asyncio.open_connection(
-                        target.host, target.port, limit=READ_SIZE, ssl=target.tls, server_hostname=name
-                    )
-                reader, writer = await opening
-        except TimeoutError as error:
-            raise _BrokenOff(f"cannot reach {target} in {CONNECT_TIMEOUT:g} s (CONNECT_TIMEOUT)") from error
-        except OSError as error:
-            raise _BrokenOff(f"cannot reach {target}: {listeners.reason_of(error)}") from error
-        return cls("the server", reader, writer)
-
-    async def pass_on(self, tell: Callable[[bytes], None], way: Way, other: _End) -> None:
-        """Pass on what comes from here until there is no more.
-
-        :param tell: takes it to the tap, behind which it goes on its way to the other.
-        """
-        while data := await self._read():
-            tell(data)
-            await way.room()
-            await other.drain()
-        if await way.passed():
-            other.end_writing()
-
-    async def _read(self) -> bytes:
-        try:
-            return await self._reader.read(READ_SIZE)
-        except OSError as error:
-            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
-
-    def write(self, data: bytes) -> None:
-        """Send bytes; how far they come is told by :meth:`drain`."""
-        self._writer.write(data)
-
-    async def drain(self) -> None:
-        """Wait until the other end has taken nearly all."""
-        try:
-            await self._writer.drain()
-        except OSError as error:
-            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
-
-    def end_writing(self) -> None:
-        """Tell the other end that no more comes."""
-        if self._writer.is_closing():
-            return
-        if self._writer.can_write_eof():
-            with suppress(OSError):  # gone already, which reading from it will tell
-                self._writer.write_eof()
-        else:
-            self._writer.close()  # TLS in asyncio ends both ways at once
-
-    async def finish(self) -> None:
-        """Close after what is written has gone out, or ``HALF_CLOSED_TIMEOUT`` has passed."""
-        if not self._writer.is_closing():  # asyncio's TLS transport of 3.11.2 cannot be aborted once it is closed twice
-            self._writer.close()
-        with suppress(OSError):  # a time that is up is one
-            async with asyncio.timeout(HALF_CLOSED_TIMEOUT):
-                await self._writer.wait_closed()
-
-    def drop(self, *, broken: bool) -> None:
-        """Close at once if it is open still; with ``broken`` so that the other end sees it break off as well."""
-        if broken:
-            listeners.reset_when_closed(self._socket)
-        self._writer.transport.abort()

@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from spiceemu.errors import RemoteError
 from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.link.server import LinkPolicy, LinkState, ServerLink
 from spiceemu.serving import listeners
+from spiceemu.serving.logs import LOCAL_PEER, ConnectionLogger, peer_name
+from spiceemu.serving.writes import writes
 
 if TYPE_CHECKING:
     import ssl
@@ -26,15 +29,6 @@ if TYPE_CHECKING:
     from spiceemu.channels.migration import ParkedChannel
     from spiceemu.protocol.link.server import Linked
     from spiceemu.serving.wiretap import TappedWire, WireTaps
-
-SLICE = 3 << 18
-"""Bytes of a large buffer written at a time; the transport copies what the socket does not take at once.
-
-Half a MiB to three quarters were the fastest: a whole MiB costs a third of the rate of large frames.
-"""
-
-JOIN_BELOW = 1 << 16
-"""Buffers up to this size are joined into one write; larger ones are written as they are, uncopied."""
 
 MAX_UNSENT = 1 << 20
 """Bytes of answers that wait for a client before it is no longer read from."""
@@ -48,19 +42,7 @@ FAREWELL_TIMEOUT = 0.5
 LAST_WORDS = 0.2
 """Seconds for what a TLS client has sent before it heard that we end."""
 
-LOCAL_PEER = "unix"
-"""The name of who comes by a unix socket, which tells no address."""
-
 log = logging.getLogger("spiceemu.connection")
-
-
-class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
-    """Puts ``[session=… channel=…]`` before every line of a connection."""
-
-    def process(self, msg: Any, kwargs: Any) -> tuple[str, Any]:
-        """Prefix the message with what ``extra`` holds."""
-        context = " ".join(f"{key}={value}" for key, value in (self.extra or {}).items())
-        return f"[{context}] {msg}", kwargs
 
 
 class Home(Protocol):
@@ -138,7 +120,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
-        peer = _peer_name(transport)
+        peer = peer_name(transport)
         local = peer == LOCAL_PEER
         self._link = ServerLink(self.home.policy, secure=self.secure, local=local, now=self._loop.time())
         self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
@@ -250,16 +232,9 @@ class Connection(asyncio.Protocol):
     def _tap(self, taps: WireTaps, peer: str) -> TappedWire:
         from spiceemu.serving.wiretap import Way  # here, as servers without taps need none of it
 
-        def way(write: Callable[[bytes], object]) -> Way:
-            return Way(write, end=self._end_by_tap, reset=self._reset_by_tap, moved=self._went_on)
-
-        return taps.connect(
-            peer,
-            secure=self.secure,
-            to_client=way(lambda data: self._transport.write(data)),  # TLS puts another transport in its place
-            to_server=way(self._take),
-            failed=self._tap_failed,
-        )
+        way = partial(Way, end=self._end_by_tap, reset=self._reset_by_tap, moved=self._went_on)
+        to_client = way(lambda data: self._transport.write(data))  # TLS puts another transport in its place
+        return taps.connect(peer, to_client, way(self._take), secure=self.secure, failed=self._tap_failed)
 
     def _end_by_tap(self, reason: str) -> None:
         assert self._wire is not None
@@ -371,7 +346,7 @@ class Connection(asyncio.Protocol):
             return
         channel = self.attachment.channel
         if not self._waiting and not self._is_full:
-            self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
+            self._waiting.extend(writes(channel.data_to_send(), join=not self.secure))
         more = bool(self._waiting)
         while self._waiting and not (self._is_full or self._transport.is_closing()):
             self._write(self._waiting.popleft())
@@ -473,30 +448,3 @@ class Connection(asyncio.Protocol):
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
         await self._closed.wait()
-
-
-def _writes(buffers: list[bytes], *, join: bool) -> list[bytes | memoryview]:
-    """What to write at a time: small neighbours as one buffer, large ones in slices that are views of the original.
-
-    Over TLS nothing is joined. spice-gtk reads on only while its *socket* has data, so of several messages in one TLS
-    record it handles the first alone, until something else arrives.
-    """
-    writes: list[bytes | memoryview] = []
-    small: list[bytes] = []
-    for buffer in buffers:
-        if join and len(buffer) <= JOIN_BELOW:
-            small.append(buffer)
-            continue
-        if small:
-            writes.append(b"".join(small))
-            small = []
-        view = memoryview(buffer)
-        writes += [view[start : start + SLICE] for start in range(0, len(view), SLICE)]
-    if small:
-        writes.append(b"".join(small))
-    return writes
-
-
-def _peer_name(transport: asyncio.BaseTransport) -> str:
-    peer = transport.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else LOCAL_PEER

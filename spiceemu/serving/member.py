@@ -15,7 +15,7 @@ from spiceemu.client import Client
 from spiceemu.errors import LimitExceeded
 from spiceemu.events import ChannelClosed, ChannelOpened, Disconnected, DisplayReady, Event, Violation
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.serving.connection import ConnectionLogger
+from spiceemu.serving.logs import ConnectionLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

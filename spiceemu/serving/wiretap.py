@@ -126,7 +126,7 @@ class WireTaps:
         self._taps.append(tap)
 
     def connect(
-        self, client: str, *, secure: bool, to_client: Way, to_server: Way, failed: Callable[[Exception], object]
+        self, client: str, to_client: Way, to_server: Way, *, secure: bool, failed: Callable[[Exception], object]
     ) -> TappedWire:
         """Begin another connection; see :class:`TappedWire`."""
         self._count += 1

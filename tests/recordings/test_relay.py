@@ -21,10 +21,11 @@ from spiceemu.events import KeyDown
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.link.observer import LinkObserver
 from spiceemu.protocol.messages import inputs
-from spiceemu.recordings import relay as relaying
+from spiceemu.recordings import passage, relay as relaying
+from spiceemu.recordings.passage import READ_SIZE
 from spiceemu.recordings.recorder import Recorder
 from spiceemu.recordings.recording import ClientBytes, Recording, read_recording
-from spiceemu.recordings.relay import READ_SIZE, Relay, RelayObserver, Target, parse_target
+from spiceemu.recordings.relay import Relay, RelayObserver, Target, parse_target
 from spiceemu.server import SpiceServer
 from spiceemu.serving.tls import ThrowawayCertificate, server_context, throwaway_certificate
 from spiceemu.serving.wiretap import Wire
@@ -278,7 +279,7 @@ async def test_one_side_may_end_before_the_other() -> None:
 @pytest.mark.parametrize("who", ["client", "server"])
 async def test_a_side_that_ends_ends_the_other_in_time(who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if the other does not care."""
-    monkeypatch.setattr(relaying, "HALF_CLOSED_TIMEOUT", 0.01)
+    monkeypatch.setattr(passage, "HALF_CLOSED_TIMEOUT", 0.01)
     notes = Notes()
     async with passing(notes) as (_, client, server):
         (client if who == "client" else server).writer.write_eof()

@@ -16,8 +16,9 @@ from spiceemu.errors import ExpectationFailed
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.messages import draw
 from spiceemu.server import SpiceServer
-from spiceemu.serving.connection import MAX_UNSENT, SLICE, Connection
+from spiceemu.serving.connection import MAX_UNSENT, Connection
 from spiceemu.serving.tls import server_context, throwaway_certificate
+from spiceemu.serving.writes import SLICE
 
 from ..server.probe import Probe, serving
 

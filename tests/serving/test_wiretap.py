@@ -21,12 +21,11 @@ from spiceemu.protocol.link.client import ClientLink
 from spiceemu.protocol.link.server import LINK_REPLY, ServerLink
 from spiceemu.protocol.link.steps import LinkStep
 from spiceemu.protocol.messages import inputs
-from spiceemu.recordings import relay as relaying
+from spiceemu.recordings import passage as passing
 from spiceemu.recordings.recorder import Recorder
 from spiceemu.recordings.recording import ClientBytes, read_recording
 from spiceemu.recordings.relay import Relay, Target
 from spiceemu.server import SpiceServer
-from spiceemu.serving import connection as connecting
 from spiceemu.serving.tls import ThrowawayCertificate, server_context, throwaway_certificate
 from spiceemu.serving.wiretap import (
     MAX_HELD,
@@ -42,6 +41,7 @@ from spiceemu.serving.wiretap import (
     WireTap,
     WireTaps,
 )
+from spiceemu.serving.writes import SLICE
 
 from ..server.probe import PATIENCE, Probe, ProbeChannel, serving, turns, until
 
@@ -475,7 +475,7 @@ async def test_the_server_s_bytes_are_altered(kind: str) -> None:
 
 @pytest.mark.parametrize("side", ["client", "server"])
 async def test_stall(kind: str, side: str, link_pieces: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relaying, "HALF_CLOSED_TIMEOUT", MOMENT)
+    monkeypatch.setattr(passing, "HALF_CLOSED_TIMEOUT", MOMENT)
     tap = Answering(side, lambda data: [data[:20], Stall()])
     async with tapped(kind, tap) as place:
         async with await place.open() as line:
@@ -505,7 +505,7 @@ async def test_stall_before_the_handshake(
     kind: str, certificate: ThrowawayCertificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends at the time that any handshake has."""
-    monkeypatch.setattr(relaying, "LINK_TIMEOUT", MOMENT)
+    monkeypatch.setattr(passing, "LINK_TIMEOUT", MOMENT)
     tap = AtStep(LinkStep.CONNECTED, Stall())
     async with tapped(kind, tap, certificate=certificate) as place:
         opening = asyncio.ensure_future(place.open())
@@ -550,11 +550,10 @@ async def test_a_server_whose_bytes_are_held_back_makes_no_more() -> None:
             place.server.displays[0].fill((0, 0, 640, 480), (number, 0, 0))
             place.server.displays[0].fill((5, 5, 600, 400), (0, number, 0))
             await turns(2)
-        assert len(tap.server) <= MAX_HELD + connecting.SLICE
+        assert len(tap.server) <= MAX_HELD + SLICE
 
 
-async def test_what_a_tap_holds_back_does_not_keep_a_server_from_closing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "FAREWELL_TIMEOUT", MOMENT)
+async def test_what_a_tap_holds_back_does_not_keep_a_server_from_closing() -> None:
     tap = AtStep(LinkStep.LINKED, Delay(1000 * PATIENCE))
     async with tapped("server", tap) as place, await place.open() as line:
         await line.make_link()
