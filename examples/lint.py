@@ -11,7 +11,8 @@ from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.levels.level import level_of
-from spiceemu.recordings.relay import Relay, RelayedConnection, RelayObserver, parse_target
+from spiceemu.recordings.relay import Relay, RelayObserver, parse_target
+from spiceemu.serving.wiretap import Wire
 
 
 class Judging(RelayObserver):
@@ -23,16 +24,16 @@ class Judging(RelayObserver):
         self.connections: dict[int, ConnectionJudge] = {}
         self.findings: list[Finding] = []
 
-    def opened(self, connection: RelayedConnection) -> None:
+    def opened(self, connection: Wire) -> None:
         """A client has connected."""
         self.connections[connection.number] = self.judge.connection(str(connection.number))
 
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def client_data(self, connection: Wire, data: bytes) -> bytes:
         """The client has said something."""
         self.findings += self.connections[connection.number].client_data(data)
         return data
 
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def server_data(self, connection: Wire, data: bytes) -> bytes:
         """The server has said something."""
         self.findings += self.connections[connection.number].server_data(data)
         return data

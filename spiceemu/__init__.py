@@ -123,6 +123,7 @@ _HOMES = {
         "server_context",
         "throwaway_certificate",
     ),
+    "spiceemu.serving.wiretap": ("WireTap",),
     "spiceemu.sessions.destination": ("Destination",),
     "spiceemu.sessions.tables": ("Tables",),
 }
