@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 from spiceemu.errors import InvalidValue, WrongState
 from spiceemu.recordings.relayed import READ_SIZE, BrokenOff, RelayedConnection, Side
 from spiceemu.serving import listeners
-from spiceemu.serving.wiretap import Wire, WireTap
+from spiceemu.serving.wiretap import Wire, WireTap, reset_when_closed
 
 if TYPE_CHECKING:
     import socket
@@ -282,6 +282,6 @@ class Relay:
                 end.drop(broken=broken)
             if not ends:
                 if broken:
-                    listeners.reset_when_closed(accepted)
+                    reset_when_closed(accepted)
                 accepted.close()
             relayed.tapped.closed(reason)

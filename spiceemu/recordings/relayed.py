@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.serving import listeners
-from spiceemu.serving.wiretap import TappedWire, Way, Wire, WireTap
+from spiceemu.serving.wiretap import TappedWire, Way, Wire, WireTap, reset_when_closed
 
 if TYPE_CHECKING:
     import socket
@@ -175,5 +175,5 @@ class Side:
     def drop(self, *, broken: bool) -> None:
         """Close at once if it is open still; with ``broken`` so that the other end sees it break off as well."""
         if broken:
-            listeners.reset_when_closed(self._socket)
+            reset_when_closed(self._socket)
         self._writer.transport.abort()

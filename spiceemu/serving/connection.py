@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from spiceemu.errors import HangUp, RemoteError
 from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.link.server import LinkState, ServerLink
-from spiceemu.serving import listeners
 from spiceemu.serving.logs import LOCAL_PEER, ConnectionLogger, peer_name
 from spiceemu.serving.writes import writes
 from spiceemu.sessions.failures import describe
@@ -182,8 +181,7 @@ class Connection(asyncio.Protocol):
         if self.attachment is not None:
             self.attachment.closed(reason, self._loop.time())
         else:
-            failure = self._link.failure if self._link else None
-            self.log.info("left before the link was done: %s", reason or failure or "no reason")
+            self.log.info("left before the link was done: %s", reason or self.refusal or "no reason")
         if self._wire is not None:
             self._wire.closed(reason or self.refusal)
 
@@ -202,7 +200,9 @@ class Connection(asyncio.Protocol):
         self.close(reason)
 
     def _reset_by_tap(self, reason: str) -> None:
-        listeners.reset_when_closed(self._transport.get_extra_info("socket"))
+        from spiceemu.serving.wiretap import reset_when_closed
+
+        reset_when_closed(self._transport.get_extra_info("socket"))
         self.abort(reason)
 
     def _tap_failed(self, error: Exception) -> None:

@@ -9,8 +9,6 @@ import errno
 import os
 import socket
 import stat
-import struct
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from spiceemu.errors import AddressUnavailable, InvalidValue
@@ -37,9 +35,6 @@ NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 AF_UNIX = getattr(socket, "AF_UNIX", None)
 """The family of unix sockets, where there are any."""
-
-RESET = struct.pack("ii", 1, 0)
-"""A socket's linger that makes closing it a reset."""
 
 WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach a server bound to all
 
@@ -259,13 +254,6 @@ def uri_of(host: str, port: int | None, tls_port: int | None, unix_path: str | N
         host = WILDCARDS.get(host, host)
         return f"spice://{f'[{host}]' if ':' in host else host}?tls-port={tls_port}"
     return f"spice://{show_address(host, port)}" + (f"?tls-port={tls_port}" if tls_port is not None else "")
-
-
-def reset_when_closed(connected: socket.socket | None) -> None:
-    """Let the closing of a connection be a reset, where its kind of socket can do that."""
-    if connected is not None and connected.fileno() >= 0:
-        with suppress(OSError):
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
 def reason_of(error: OSError) -> str:

@@ -15,8 +15,11 @@ its part. Bytes of TLS are those inside, and a piece of the server's is what is 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,6 +27,9 @@ from spiceemu.protocol.link.steps import LinkStep, LinkSteps
 
 MAX_HELD = 1 << 18
 """Bytes held back of one direction before no more of its source is read."""
+
+RESET = struct.pack("ii", 1, 0)
+"""A socket's linger that makes closing it a reset."""
 
 
 @dataclass(eq=False)
@@ -356,3 +362,10 @@ def _actions(call: Callable[..., object], answer: Answer | None) -> Sequence[Act
 def _meanwhile(pauses: Sequence[Action]) -> list[Action]:
     """What the other way does while one performs these: where one ends the connection it waits for that."""
     return [pause if isinstance(pause, Delay) else Stall() for pause in pauses]
+
+
+def reset_when_closed(connected: socket.socket | None) -> None:
+    """Let the closing of a connection be a reset, where its kind of socket can do that."""
+    if connected is not None and connected.fileno() >= 0:
+        with suppress(OSError):
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

@@ -452,7 +452,7 @@ async def test_cut(kind: str, side: str, link_pieces: list[bytes]) -> None:
             line.send(line.link.data_to_send())
             assert len(await line.read_all()) == (10 if side == "server" else 0)
         await until(lambda: tap.reasons)
-        await until(lambda: not place.server._open)
+        await until(lambda: not place.server._core._open)
     assert tap.reasons == {1: "ended by a tap"}
     assert b"".join(link_pieces) == (line.sent if side == "server" else line.sent[:10])
 
@@ -486,7 +486,7 @@ async def test_stall(kind: str, side: str, link_pieces: list[bytes], monkeypatch
             await line.hears_nothing()
             line.writer.write_eof()
             await until(lambda: tap.reasons)
-        await until(lambda: not place.server._open)
+        await until(lambda: not place.server._core._open)
     assert b"".join(link_pieces) == (line.sent if side == "server" else line.sent[:20])
 
 
@@ -512,7 +512,7 @@ async def test_stall_before_the_handshake(
         opening = asyncio.ensure_future(place.open())
         await until(lambda: tap.steps)
         if kind == "server":
-            (connection,) = place.server._open
+            (connection,) = place.server._core._open
             assert connection._link is not None
             await asyncio.sleep(MOMENT)
             assert not opening.done()
@@ -575,7 +575,7 @@ async def test_reset_at_a_step(kind: str, step: LinkStep, secure: bool, certific
             with pytest.raises(ConnectionResetError):
                 await line.link_and_read_all()
         await until(lambda: tap.reasons)
-        await until(lambda: not place.server._open)
+        await until(lambda: not place.server._core._open)
     assert tap.reasons == {1: "reset by a tap"}
     assert step is not LinkStep.HEADER or line.received == b""
 
