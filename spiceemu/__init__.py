@@ -133,6 +133,7 @@ _HOMES = {
         "server_context",
         "throwaway_certificate",
     ),
+    "spiceemu.serving.wiretap": ("WireTap",),
     "spiceemu.sessions.destination": ("Destination",),
     "spiceemu.sessions.tables": ("Tables",),
 }

@@ -100,5 +100,6 @@ from spiceemu.server import SpiceServer as SpiceServer
 from spiceemu.serving.moving import Moved as Moved
 from spiceemu.serving.options import Limits as Limits, Tls as Tls
 from spiceemu.serving.tls import server_context as server_context, throwaway_certificate as throwaway_certificate
+from spiceemu.serving.wiretap import WireTap as WireTap
 from spiceemu.sessions.destination import Destination as Destination
 from spiceemu.sessions.tables import Tables as Tables

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
 from spiceemu.codecs.compression import DEFAULT_COMPRESSION
-from spiceemu.errors import ExpectationFailed, WrongState
+from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
 from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.protocol.levels.level import CURRENT, Level, changed, level_of
 from spiceemu.protocol.link.ticket import Password
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from spiceemu.protocol.levels.compat import Feature
     from spiceemu.serving.member import Member
     from spiceemu.serving.moving import Deliver, Moved
+    from spiceemu.serving.wiretap import WireTap
     from spiceemu.sessions.destination import Destination
     from spiceemu.sessions.tables import Tables
 
@@ -271,12 +272,21 @@ class SpiceServer:
 
     # What travels
 
-    def add_tap(self, tap: MessageTap) -> Callable[[], None]:
-        """Let a tap see, and change, every message from now on.
+    def add_tap(self, tap: MessageTap | WireTap) -> Callable[[], None]:
+        """Let a tap see, and change, every message from now on; or every byte of connections that begin from now on.
 
-        :param tap: a :class:`~spiceemu.channels.tap.MessageTap`.
+        :param tap: a :class:`~spiceemu.MessageTap`, or a :class:`~spiceemu.WireTap`, such as a
+            :class:`~spiceemu.Recorder`.
         :returns: what takes it away again.
+        :raises InvalidValue: it is neither.
         """
+        from spiceemu.channels.tap import MessageTap  # here, both: a server listens before anybody taps it
+        from spiceemu.serving.wiretap import WireTap
+
+        if isinstance(tap, WireTap):
+            return self._core.add_wire_tap(tap)
+        if not isinstance(tap, MessageTap):
+            raise InvalidValue(f"a tap is a MessageTap or a WireTap, not {tap!r:.60}")
         return self._core.add_tap(tap)
 
     # From and to other servers

@@ -1,4 +1,4 @@
-"""What ``docs/adding.md`` says, done from this file alone: a message, an agent's message, a codec, an operation, a channel.
+"""What ``docs/adding.md`` says, done from this file alone: a message, a codec, an operation, a channel.
 
 Each addition is a class and a row. A capability with its feature is a bit of the proposal's closed mask: that one is a
 patch, which is applied to a copy of the package.
@@ -160,14 +160,13 @@ async def test_a_codec(able: bool) -> None:
     calls: list[tuple[int, int]] = []
     capabilities = [DisplayCap.MONITORS_CONFIG, *([DisplayCap.LZ4_COMPRESSION] if able else [])]
     tables = Tables(codecs=(counting_codec(calls), *CODECS))
-    async with SpiceServer(displays=[SIZE], tables=tables) as server:
-        async with Probe.of(server, channels=[]) as probe:
-            client = await server.wait_client(ready=False)
-            made = await probe.link(ChannelType.DISPLAY, capabilities=capabilities)
-            made.painter.paint = lambda _message: None  # type: ignore[method-assign] # it cannot read what is invented
-            made.send(spiceemu_init())
-            picture = await made.take(draw.DrawCopy)
-            await client.synced()
+    async with SpiceServer(displays=[SIZE], tables=tables) as server, Probe.of(server, channels=[]) as probe:
+        client = await server.wait_client(ready=False)
+        made = await probe.link(ChannelType.DISPLAY, capabilities=capabilities)
+        made.painter.paint = lambda _message: None  # type: ignore[method-assign] # it cannot read what is invented
+        made.send(spiceemu_init())
+        picture = await made.take(draw.DrawCopy)
+        await client.synced()
     kind = picture.data.src_bitmap.descriptor.type
     if able:
         assert kind == ImageType.LZ4
@@ -323,7 +322,7 @@ async def test_a_channel_talks_both_ways(weather: tuple[type[Any], type[Any], Ta
         client.channel("tunnel:0").send(temperature(-3))
         await channel.until(lambda: temperature(-3) in channel.received)
         listed = (await probe.main.take(main.ChannelsList)).channels
-        assert (TUNNEL, 0) == (listed[-1].type, listed[-1].id)
+        assert (listed[-1].type, listed[-1].id) == (TUNNEL, 0)
 
 
 async def until_linked(probe: Probe) -> Any:
@@ -393,8 +392,10 @@ PATCH = {
         ),
         (
             "    (ChannelType.DISPLAY, DisplayCap.MONITORS_CONFIG, F.MONITORS_CONFIG),\n",
-            "    (ChannelType.DISPLAY, DisplayCap.MONITORS_CONFIG, F.MONITORS_CONFIG),\n"
-            "    (ChannelType.DISPLAY, DisplayCap.SMELL, F.SMELL),\n",
+            (
+                "    (ChannelType.DISPLAY, DisplayCap.MONITORS_CONFIG, F.MONITORS_CONFIG),\n"
+                "    (ChannelType.DISPLAY, DisplayCap.SMELL, F.SMELL),\n"
+            ),
         ),
         (
             "    CompatVersion.V0_15: _V14 | F.OWN_MAIN_WORDS,\n",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spiceemu.judge.connection import ConnectionJudge
     from spiceemu.judge.finding import Finding
     from spiceemu.protocol.levels.level import Level
-    from spiceemu.recordings.relay import RelayedConnection
+    from spiceemu.serving.wiretap import Wire
 
 EXIT_FOUND = 1
 
@@ -186,18 +186,18 @@ class _Judging(RelayObserver):
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def opened(self, connection: RelayedConnection) -> None:
+    def opened(self, connection: Wire) -> None:
         self._report.opened(connection.number)
 
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def client_data(self, connection: Wire, data: bytes) -> bytes:
         self._report.client_data(connection.number, data)
         return data
 
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def server_data(self, connection: Wire, data: bytes) -> bytes:
         self._report.server_data(connection.number, data)
         return data
 
-    def closed(self, connection: RelayedConnection, reason: str) -> None:  # noqa: ARG002
+    def closed(self, connection: Wire, reason: str) -> None:  # noqa: ARG002
         self._report.closed(connection.number)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spiceemu.protocol.link.observer import LinkObserver
-    from spiceemu.recordings.relay import RelayedConnection
+    from spiceemu.serving.wiretap import Wire
 
 DESCRIPTION = """\
 Stand between SPICE clients and a server until Ctrl-C or SIGTERM, and write down what both say. The first line on
@@ -114,11 +114,11 @@ async def _record(relay: Relay, recorder: Recorder) -> None:
 class _Told(Recorder):
     """A recorder that says what connects."""
 
-    def opened(self, connection: RelayedConnection) -> None:
+    def opened(self, connection: Wire) -> None:
         super().opened(connection)
         log.info("connection %d: from %s", connection.number, connection.client)
 
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def server_data(self, connection: Wire, data: bytes) -> bytes:
         link = self.links.get(connection.number)
         known = link is None or _is_decided(link)
         data = super().server_data(connection, data)
@@ -126,7 +126,7 @@ class _Told(Recorder):
             log.info("connection %d: %s", connection.number, _describe(link))
         return data
 
-    def closed(self, connection: RelayedConnection, reason: str) -> None:
+    def closed(self, connection: Wire, reason: str) -> None:
         link = self.links.get(connection.number)
         if link is not None and link.failure:
             log.warning("connection %d is recorded as zeros, as it has no link: %s", connection.number, link.failure)

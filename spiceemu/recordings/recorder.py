@@ -1,4 +1,4 @@
-"""Writes down what passes a relay, without the secrets of the links.
+"""Writes down what passes between clients and a server, without the secrets of the links.
 
 A ticket is a password under a key of 1024 bits, which does not keep it for ever, and SASL may send one in the clear. So
 none of these reaches the file: :class:`~spiceemu.protocol.link.observer.LinkObserver` puts zeros in their place. What
@@ -23,13 +23,13 @@ from spiceemu.recordings.recording import (
     RecordingWriter,
     ServerBytes,
 )
-from spiceemu.recordings.relay import RelayObserver
+from spiceemu.serving.wiretap import WireTap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
-    from spiceemu.recordings.relay import RelayedConnection
+    from spiceemu.serving.wiretap import Wire
 
 MICROSECONDS = 1_000_000
 
@@ -39,8 +39,8 @@ MAX_REASON = 200
 log = logging.getLogger("spiceemu.recorder")
 
 
-class Recorder(RelayObserver):
-    """An observer that records; everything passes unchanged.
+class Recorder(WireTap):
+    """A tap that records, on a relay or on a server of our own; everything passes unchanged.
 
     :param file: open for writing bytes; the caller closes it, after :meth:`end`.
     :param server: the server's address, as its user gave it.
@@ -62,7 +62,7 @@ class Recorder(RelayObserver):
         """Bytes in the file."""
         return self._writer.size
 
-    def opened(self, connection: RelayedConnection) -> None:
+    def opened(self, connection: Wire) -> None:
         """Write down that a client has connected."""
         if connection.number > MAX_CONNECTIONS:
             log.warning("connection %d is not recorded: the limit is MAX_CONNECTIONS", connection.number)
@@ -71,21 +71,21 @@ class Recorder(RelayObserver):
         self.links[connection.number] = LinkObserver()
         self._writer.write(Opened(connection.number, self._now(), connection.client, connection.secure))
 
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def client_data(self, connection: Wire, data: bytes) -> bytes:
         """Write down what the client sent, but for its secrets."""
         if (link := self.links.get(connection.number)) is not None:
             self.client_bytes += len(data)
             self._writer.write(ClientBytes(connection.number, self._now(), link.client_data(data)))
         return data
 
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def server_data(self, connection: Wire, data: bytes) -> bytes:
         """Write down what the server sent, but for what belongs to the client's secrets."""
         if (link := self.links.get(connection.number)) is not None:
             self.server_bytes += len(data)
             self._writer.write(ServerBytes(connection.number, self._now(), link.server_data(data)))
         return data
 
-    def closed(self, connection: RelayedConnection, reason: str) -> None:
+    def closed(self, connection: Wire, reason: str) -> None:
         """Write down that a connection is gone."""
         if self.links.pop(connection.number, None) is not None:
             self._writer.write(Closed(connection.number, self._now(), reason[:MAX_REASON]))

@@ -5,9 +5,10 @@
     async with Relay(Target("127.0.0.1", 5900), observer=Recorder(writer)) as relay:
         print(relay.uri)
 
-It knows nothing of the protocol. A client's connection becomes one to the server, and what one sends reaches the other
-byte by byte, no sooner than the other takes it. A side that ends its sending ends it for the other, one that breaks off
-breaks the other off.
+What passes goes through the observer, as through any tap (see :mod:`spiceemu.serving.wiretap`); the relay itself knows
+nothing of the protocol. A client's connection becomes one to the server, and what one sends reaches the other byte by
+byte, no sooner than the other takes it. A side that ends its sending ends it for the other, one that breaks off breaks
+the other off.
 """
 
 from __future__ import annotations
@@ -15,23 +16,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import socket
-import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from spiceemu.errors import InvalidValue, WrongState
-from spiceemu.protocol.limits import LINK_TIMEOUT
+from spiceemu.recordings.relayed import READ_SIZE, BrokenOff, RelayedConnection, Side
 from spiceemu.serving import listeners
+from spiceemu.serving.wiretap import Wire, WireTap, reset_when_closed
 
 if TYPE_CHECKING:
+    import socket
     import ssl
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
     from typing import Any
-
-READ_SIZE = 1 << 16
-"""Bytes passed on at a time. A direction holds at most ten times as many, most of them what asyncio reads at once."""
 
 MAX_RELAYED = 256
 """Connections at a time; more are closed at once."""
@@ -39,14 +36,8 @@ MAX_RELAYED = 256
 CONNECT_TIMEOUT = 10.0
 """Seconds that the server may take to accept a connection, with TLS and all."""
 
-HALF_CLOSED_TIMEOUT = 10.0
-"""Seconds that one side may go on after the other has ended; SPICE has no use for that."""
-
 ACCEPT_AGAIN = 1.0
 """Seconds until the next try where the system has no files left for another connection."""
-
-RESET = struct.pack("ii", 1, 0)
-"""A socket's linger that makes closing it a reset."""
 
 log = logging.getLogger("spiceemu.relay")
 
@@ -76,6 +67,27 @@ class Target:
     def __str__(self) -> str:
         return self.unix_path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
 
+    async def connect(self) -> Side:
+        """Connect to it.
+
+        :returns: the server's end of the relay.
+        :raises BrokenOff: that cannot be, or not in ``CONNECT_TIMEOUT``.
+        """
+        how: dict[str, Any] = {"limit": READ_SIZE, "ssl": self.tls}
+        if self.tls:
+            how["server_hostname"] = self.server_name or self.host
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                if self.unix_path is not None:
+                    streams = await asyncio.open_unix_connection(self.unix_path, **how)
+                else:
+                    streams = await asyncio.open_connection(self.host, self.port, **how)
+        except TimeoutError as error:
+            raise BrokenOff(f"cannot reach {self} in {CONNECT_TIMEOUT:g} s (CONNECT_TIMEOUT)") from error
+        except OSError as error:
+            raise BrokenOff(f"cannot reach {self}: {listeners.reason_of(error)}") from error
+        return Side("the server", *streams)
+
 
 _TARGET = re.compile(r"(?:spice://)?(?P<host>\[[^\[\]/@?]+\]|[^\[\]:/@?]+):(?P<port>[0-9]{1,5})/?")
 
@@ -103,43 +115,12 @@ def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
     return Target(found["host"].strip("[]"), int(found["port"]), tls=tls)
 
 
-@dataclass(eq=False)
-class RelayedConnection:
-    """A client's connection as observers know it.
+class RelayObserver(WireTap):
+    """Sees what passes a relay, and may change it: a tap, as a server's connections have them as well.
 
-    :ivar number: connections count from 1.
-    :ivar client: the client's address and port, or ``unix``.
-    :ivar secure: whether the client came over TLS.
-    :ivar client_bytes: how many the client has sent.
-    :ivar server_bytes: how many the server has sent.
+    It is told that a client has connected before the server is connected to. A method that raises ends the whole relay;
+    see :meth:`Relay.wait`.
     """
-
-    number: int
-    client: str
-    secure: bool
-    client_bytes: int = 0
-    server_bytes: int = 0
-
-
-class RelayObserver:
-    """Sees what passes a relay, and may change it. Every method may be replaced; these here do nothing.
-
-    A method that raises ends the whole relay; see :meth:`Relay.wait`.
-    """
-
-    def opened(self, connection: RelayedConnection) -> None:
-        """Note that a client has connected; the server is connected to next."""
-
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:  # noqa: ARG002
-        """Take what the client sent; return what the server shall get."""
-        return data
-
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:  # noqa: ARG002
-        """Take what the server sent; return what the client shall get."""
-        return data
-
-    def closed(self, connection: RelayedConnection, reason: str) -> None:
-        """Note that a connection is gone; the reason is empty where both sides just closed it."""
 
 
 class Relay:
@@ -150,7 +131,7 @@ class Relay:
     :param port: port to listen on, 0 for any free one, None for none.
     :param unix_path: a unix socket to listen on as well.
     :param tls: the context that clients are answered with on the port; None for plain connections.
-    :param observer: sees and may change what passes.
+    :param observer: sees and may change what passes; any tap is one.
     :raises InvalidValue: there is nothing to listen on.
     """
 
@@ -162,7 +143,7 @@ class Relay:
         port: int | None = 0,
         unix_path: str | None = None,
         tls: ssl.SSLContext | None = None,
-        observer: RelayObserver | None = None,
+        observer: WireTap | None = None,
     ) -> None:
         if port is None and unix_path is None:
             raise InvalidValue("nothing to listen on: give port or unix_path")
@@ -171,7 +152,7 @@ class Relay:
         self.port = port
         """The real one once the relay listens."""
         self.unix_path = unix_path
-        self.observer = observer or RelayObserver()
+        self.observer = WireTap() if observer is None else observer
         self._tls = tls
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -272,149 +253,37 @@ class Relay:
             self._relayed += 1
             self._count += 1
             client = listeners.show_address(*address[:2]) if isinstance(address, tuple) else "unix"
-            self._run(self._relay(RelayedConnection(self._count, client, tls is not None), accepted, tls))
+            self._run(self._relay(Wire(self._count, client, tls is not None), accepted, tls))
 
-    async def _relay(self, connection: RelayedConnection, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def _relay(self, connection: Wire, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Everything of one connection; only what an observer raises leaves it."""
         reason = "the relay ends"
-        ends: list[_End] = []
+        ends: list[Side] = []
         broken = False
+        relayed = RelayedConnection(connection, self.observer)
         try:
-            self.observer.opened(connection)
+            relayed.tapped.opened()
             try:
-                ends.append(await _End.accepted(accepted, tls))
-                ends.append(await _End.connected(self.target))
-                await self._pass_both(connection, *ends)
-                reason = ""
-            except _BrokenOff as error:
+                if tls is not None:
+                    await relayed.wait_for_tls()
+                relayed.check()
+                ends.append(await Side.accepted(accepted, tls))
+                if tls is not None:
+                    relayed.tapped.secured()
+                relayed.check()
+                ends.append(await self.target.connect())
+                await relayed.run(*ends)
+                reason = relayed.reason
+            except BrokenOff as error:
                 reason = str(error)
-                broken = len(ends) == 2  # else there was nothing yet to break off
+                broken = len(ends) == 2 or relayed.is_reset  # else there was nothing yet to break off
                 log.info("connection %d: %s", connection.number, reason)
         finally:
             self._relayed -= 1
             for end in ends:
                 end.drop(broken=broken)
             if not ends:
+                if broken:
+                    reset_when_closed(accepted)
                 accepted.close()
-            self.observer.closed(connection, reason)
-
-    async def _pass_both(self, connection: RelayedConnection, client: _End, server: _End) -> None:
-        def from_client(data: bytes) -> bytes:
-            connection.client_bytes += len(data)
-            return self.observer.client_data(connection, data)
-
-        def from_server(data: bytes) -> bytes:
-            connection.server_bytes += len(data)
-            return self.observer.server_data(connection, data)
-
-        loop = asyncio.get_running_loop()
-        ways = {
-            loop.create_task(client.pass_on(server, from_client)),
-            loop.create_task(server.pass_on(client, from_server)),
-        }
-        try:
-            done, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            if left and all(way.exception() is None for way in done):
-                done |= (await asyncio.wait(left, timeout=HALF_CLOSED_TIMEOUT))[0]
-            for way in done:
-                way.result()
-            for end in (client, server):
-                await end.finish()
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-
-
-class _BrokenOff(Exception):
-    """A connection did not come about, or ended otherwise than by being closed. An observer's own errors are none."""
-
-
-class _End:
-    """A connection of ours: with the client, or with the server."""
-
-    def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.name = name
-        self._reader = reader
-        self._writer = writer
-        self._socket = writer.get_extra_info("socket")
-        writer.transport.set_write_buffer_limits(high=READ_SIZE)
-
-    @classmethod
-    async def accepted(cls, accepted: socket.socket, tls: ssl.SSLContext | None) -> Self:
-        """The client's, with the handshake where there is TLS."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=READ_SIZE, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol, accepted, ssl=tls, ssl_handshake_timeout=LINK_TIMEOUT if tls else None
-            )
-        except OSError as error:
-            raise _BrokenOff(f"no TLS with the client: {listeners.reason_of(error)}") from error
-        return cls("the client", reader, asyncio.StreamWriter(transport, protocol, reader, loop))
-
-    @classmethod
-    async def connected(cls, target: Target) -> Self:
-        """The server's."""
-        name = (target.server_name or target.host) if target.tls else None
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                if target.unix_path is not None:
-                    opening = asyncio.open_unix_connection(
-                        target.unix_path, limit=READ_SIZE, ssl=target.tls, server_hostname=name
-                    )
-                else:
-                    opening = asyncio.open_connection(
-                        target.host, target.port, limit=READ_SIZE, ssl=target.tls, server_hostname=name
-                    )
-                reader, writer = await opening
-        except TimeoutError as error:
-            raise _BrokenOff(f"cannot reach {target} in {CONNECT_TIMEOUT:g} s (CONNECT_TIMEOUT)") from error
-        except OSError as error:
-            raise _BrokenOff(f"cannot reach {target}: {listeners.reason_of(error)}") from error
-        return cls("the server", reader, writer)
-
-    async def pass_on(self, other: _End, see: Callable[[bytes], bytes]) -> None:
-        """Pass on what comes from here until there is no more."""
-        while data := await self._read():
-            if data := see(data):
-                await other._write(data)
-        other._end_writing()
-
-    async def _read(self) -> bytes:
-        try:
-            return await self._reader.read(READ_SIZE)
-        except OSError as error:
-            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
-
-    async def _write(self, data: bytes) -> None:
-        try:
-            self._writer.write(data)
-            await self._writer.drain()
-        except OSError as error:
-            raise _BrokenOff(f"{self.name} broke off: {listeners.reason_of(error)}") from error
-
-    def _end_writing(self) -> None:
-        if self._writer.is_closing():
-            return
-        if self._writer.can_write_eof():
-            with suppress(OSError):  # gone already, which reading from it will tell
-                self._writer.write_eof()
-        else:
-            self._writer.close()  # TLS in asyncio ends both ways at once
-
-    async def finish(self) -> None:
-        """Close after what is written has gone out, or ``HALF_CLOSED_TIMEOUT`` has passed."""
-        if not self._writer.is_closing():  # asyncio's TLS transport of 3.11.2 cannot be aborted once it is closed twice
-            self._writer.close()
-        with suppress(OSError):  # a time that is up is one
-            async with asyncio.timeout(HALF_CLOSED_TIMEOUT):
-                await self._writer.wait_closed()
-
-    def drop(self, *, broken: bool) -> None:
-        """Close at once if it is open still; with ``broken`` so that the other end sees it break off as well."""
-        if broken and self._socket is not None and self._socket.fileno() >= 0:
-            with suppress(OSError):  # not every kind of socket can do that
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        self._writer.transport.abort()
+            relayed.tapped.closed(reason)

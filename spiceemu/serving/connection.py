@@ -11,28 +11,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 from spiceemu.errors import HangUp, RemoteError
 from spiceemu.protocol.limits import LINK_TIMEOUT
-from spiceemu.protocol.link.server import LinkPolicy, LinkState, ServerLink
+from spiceemu.protocol.link.server import LinkState, ServerLink
+from spiceemu.serving.logs import LOCAL_PEER, ConnectionLogger, peer_name
+from spiceemu.serving.writes import writes
 from spiceemu.sessions.failures import describe
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
-    from spiceemu.channels.channel import Channel
-    from spiceemu.channels.migration import ParkedChannel
     from spiceemu.protocol.link.server import Linked
-
-SLICE = 3 << 18
-"""Bytes of a large buffer written at a time; the transport copies what the socket does not take at once.
-
-Half a MiB to three quarters were the fastest: a whole MiB costs a third of the rate of large frames.
-"""
-
-JOIN_BELOW = 1 << 16
-"""Buffers up to this size are joined into one write; larger ones are written as they are, uncopied."""
+    from spiceemu.serving.attachment import Attachment, Home
+    from spiceemu.serving.wiretap import TappedWire, WireTaps
 
 MAX_UNSENT = 1 << 20
 """Bytes of answers that wait for a client before it is no longer read from."""
@@ -46,61 +41,7 @@ FAREWELL_TIMEOUT = 0.5
 LAST_WORDS = 0.2
 """Seconds for what a TLS client has sent before it heard that we end."""
 
-LOCAL_PEER = "unix"
-"""The name of who comes by a unix socket, which tells no address."""
-
 log = logging.getLogger("spiceemu.connection")
-
-
-class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
-    """Puts ``[session=… channel=…]`` before every line of a connection."""
-
-    def process(self, msg: Any, kwargs: Any) -> tuple[str, Any]:
-        """Prefix the message with what ``extra`` holds."""
-        context = " ".join(f"{key}={value}" for key, value in (self.extra or {}).items())
-        return f"[{context}] {msg}", kwargs
-
-
-class Home(Protocol):
-    """What a connection needs from the server it belongs to."""
-
-    @property
-    def policy(self) -> LinkPolicy:
-        """What decides about links."""
-
-    def adopt(self, connection: Connection, linked: Linked, now: float) -> Attachment:
-        """Take a linked connection into its session."""
-
-    def connection_began(self, connection: Connection) -> None:
-        """Count a connection, or close it because there are too many."""
-
-    def connection_ended(self, connection: Connection) -> None:
-        """Forget a connection that is gone."""
-
-    def failed(self, error: Exception) -> None:
-        """Note that something of ours raised on a connection that is no client's yet."""
-
-
-class Attachment(Protocol):
-    """A connection's place in a session."""
-
-    label: str
-
-    @property
-    def channel(self) -> Channel | ParkedChannel:
-        """The channel that the connection carries now."""
-
-    def receive_data(self, data: bytes, now: float) -> None:
-        """Take what the client sent; raises RemoteError."""
-
-    def violated(self, error: RemoteError) -> None:
-        """Note that the client broke the protocol."""
-
-    def failed(self, error: Exception) -> None:
-        """Note that something of ours raised."""
-
-    def closed(self, reason: str, now: float) -> None:
-        """Note that the connection is gone."""
 
 
 class Connection(asyncio.Protocol):
@@ -129,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._reason = ""
         self._loop = asyncio.get_running_loop()
         self._closed = asyncio.Event()
+        self._wire: TappedWire | None = None  # what everything passes, if somebody watches
 
     # asyncio.Protocol
 
@@ -137,26 +79,36 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
-        peer = _peer_name(transport)
+        peer = peer_name(transport)
         local = peer == LOCAL_PEER
         self._link = ServerLink(self.home.policy, secure=self.secure, local=local, now=self._loop.time())
         self._deadline = self._loop.call_at(self._link.deadline, self._check_link)
         self.log = ConnectionLogger(log, {"peer": peer})
         self.log.debug("connected%s", " over TLS" if self.secure else "")
+        if self.home.wire_taps is not None:
+            self._wire = self._tap(self.home.wire_taps, peer)
+            self._wire.opened()
         self.home.connection_began(self)
         if self._tls is not None and not transport.is_closing():
-            # Not by asyncio's TLS servers: they own a connection until its handshake is done, so that it could be
-            # neither counted nor closed.
-            handshake = self._loop.start_tls(
-                transport,
-                self,
-                self._tls,
-                server_side=True,
-                ssl_handshake_timeout=LINK_TIMEOUT,
-                ssl_shutdown_timeout=CLOSE_TIMEOUT,
-            )
-            self._handshake = self._loop.create_task(handshake)
+            self._handshake = self._loop.create_task(self._shake_hands(self._tls))
             self._handshake.add_done_callback(self._end_handshake)
+
+    async def _shake_hands(self, tls: ssl.SSLContext) -> asyncio.Transport | None:
+        # Not by asyncio's TLS servers: they own a connection until its handshake is done, so that it could be neither
+        # counted nor closed.
+        if self._wire is not None:
+            self._transport.pause_reading()
+            if not await self._wire.to_client.passed():
+                await self._closed.wait()
+                return None
+        return await self._loop.start_tls(
+            self._transport,
+            self,
+            tls,
+            server_side=True,
+            ssl_handshake_timeout=LINK_TIMEOUT,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT,
+        )
 
     def _end_handshake(self, handshake: asyncio.Task[asyncio.Transport | None]) -> None:
         self._handshake = None
@@ -169,23 +121,40 @@ class Connection(asyncio.Protocol):
             self._transport = transport
             # asyncio's TLS transport takes a limit of 0 for a buffer that is always full.
             transport.set_write_buffer_limits(high=1)
+            if self._wire is not None:
+                self._wire.secured()
             early, self._early = self._early, []
             for data in early:
                 self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the link or of the channel."""
-        if self._is_over:
-            return
         if self._handshake is not None:
             self._early.append(data)
-        elif self._link is not None:
+        elif self._wire is None:
+            self._take(data)
+        elif not self._is_over:
+            self._wire.client_data(data)
+            self._limit_reading()
+
+    def _take(self, data: bytes) -> None:
+        """Take bytes that have passed the taps."""
+        if self._is_over:
+            return
+        if self._link is not None:
             self._receive_link(data)
         else:
             self._receive_messages(data)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         """Close our side as well; SPICE has no half-open connections."""
+        if self._wire is not None and self._wire.to_server.waiting:
+            self._wire.to_server.then(self._end_of_client)
+            return not self.secure  # asyncio keeps no TLS connection open
+        self._end_of_client()
+        return False
+
+    def _end_of_client(self) -> None:
         if self._link is not None:
             self._link.receive_eof()
         self.close()
@@ -212,8 +181,52 @@ class Connection(asyncio.Protocol):
         if self.attachment is not None:
             self.attachment.closed(reason, self._loop.time())
         else:
-            failure = self._link.failure if self._link else None
-            self.log.info("left before the link was done: %s", reason or failure or "no reason")
+            self.log.info("left before the link was done: %s", reason or self.refusal or "no reason")
+        if self._wire is not None:
+            self._wire.closed(reason or self.refusal)
+
+    # Taps
+
+    def _tap(self, taps: WireTaps, peer: str) -> TappedWire:
+        from spiceemu.serving.wiretap import Way  # here, as servers without taps need none of it
+
+        way = partial(Way, end=self._end_by_tap, reset=self._reset_by_tap, moved=self._went_on)
+        to_client = way(lambda data: self._transport.write(data))  # TLS puts another transport in its place
+        return taps.connect(peer, to_client, way(self._take), secure=self.secure, failed=self._tap_failed)
+
+    def _end_by_tap(self, reason: str) -> None:
+        assert self._wire is not None
+        self._wire.cut()
+        self.close(reason)
+
+    def _reset_by_tap(self, reason: str) -> None:
+        from spiceemu.serving.wiretap import reset_when_closed
+
+        reset_when_closed(self._transport.get_extra_info("socket"))
+        self.abort(reason)
+
+    def _tap_failed(self, error: Exception) -> None:
+        error.add_note("raised by a tap of the wire")
+        self.fail(error)
+        self.abort()
+
+    def _went_on(self) -> None:
+        self._limit_reading()
+        self.pump()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        """Send bytes, through the taps if there are any."""
+        if self._wire is None:
+            self._transport.write(data)
+        else:
+            self._wire.server_data(bytes(data))
+
+    def _when_written(self, act: Callable[[], object]) -> None:
+        """Do something once the taps have let pass all that was written."""
+        if self._wire is None:
+            act()
+        else:
+            self._wire.to_client.then(act)
 
     # Link
 
@@ -229,7 +242,7 @@ class Connection(asyncio.Protocol):
         link.receive_data(data, self._loop.time())
         answer = link.data_to_send()
         if answer:
-            self._transport.write(answer)
+            self._write(answer)
         if link.state is LinkState.CLOSED:
             self.log.warning("link refused: %s", link.failure)
             self.close(str(link.failure))
@@ -242,6 +255,8 @@ class Connection(asyncio.Protocol):
         self._link = None
         self.attachment = self.home.adopt(self, linked, self._loop.time())
         self.log = ConnectionLogger(log, {"session": self.attachment.label, "channel": self.attachment.channel.name})
+        if self._wire is not None:
+            self._wire.wire.session = self.attachment.label
         self.log.info("linked")
         if linked.leftover:
             self._receive_messages(linked.leftover)
@@ -306,9 +321,9 @@ class Connection(asyncio.Protocol):
         if self.attachment is None or self._is_over or self._says_no_more:
             return
         channel = self.attachment.channel
-        if not self._waiting and not self._paused:
+        if not self._waiting and not self._is_full:
             try:
-                self._waiting.extend(_writes(channel.data_to_send(), join=not self.secure))
+                self._waiting.extend(writes(channel.data_to_send(), join=not self.secure))
             except HangUp as end:
                 self.hang_up(str(end))
                 return
@@ -316,16 +331,22 @@ class Connection(asyncio.Protocol):
                 self.fail(error)
                 return
         more = bool(self._waiting)
-        while self._waiting and not (self._paused or self._transport.is_closing()):
-            self._transport.write(self._waiting.popleft())
-        if more and not self._paused:
+        while self._waiting and not (self._is_full or self._transport.is_closing()):
+            self._write(self._waiting.popleft())
+        if more and not self._is_full:
             self.wake()  # for what the channel has besides: in the loop's next turn, so that others have theirs
-        self._limit_reading(channel)
+        self._limit_reading()
 
-    def _limit_reading(self, channel: Channel | ParkedChannel) -> None:
-        if self._transport.is_closing():
+    @property
+    def _is_full(self) -> bool:
+        """Whether what is written would only wait."""
+        return self._paused or (self._wire is not None and self._wire.to_client.full)
+
+    def _limit_reading(self) -> None:
+        if self._transport.is_closing() or self._handshake is not None:
             return
-        if self._paused and channel.unsent > MAX_UNSENT:
+        unsent = self.attachment.channel.unsent if self.attachment is not None and self._is_full else 0
+        if unsent > MAX_UNSENT or (self._wire is not None and self._wire.to_server.full):
             self._transport.pause_reading()
         elif not self._transport.is_reading():
             self._transport.resume_reading()
@@ -360,13 +381,18 @@ class Connection(asyncio.Protocol):
     def _end_writing(self, timeout: float = CLOSE_TIMEOUT) -> None:
         self._set_abort(timeout)
         while self._waiting:  # or the client would see the end of what it is sent in the middle of a message
-            self._transport.write(self._waiting.popleft())
+            self._write(self._waiting.popleft())
+        self._when_written(self._write_eof)
+        if not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def _write_eof(self) -> None:
+        if self._transport.is_closing():
+            return
         try:
             self._transport.write_eof()
         except OSError:  # the client has gone, and asyncio has not heard of it yet
             self._transport.abort()
-        if not self._transport.is_closing() and not self._transport.is_reading():
-            self._transport.resume_reading()
 
     def _set_abort(self, timeout: float = CLOSE_TIMEOUT) -> None:
         if self._deadline is not None:
@@ -379,12 +405,19 @@ class Connection(asyncio.Protocol):
             self.abort(reason)
         elif not self._transport.is_closing():  # asyncio's TLS transport cannot be aborted any more if closed twice
             self._reason = self._reason or reason
-            self._transport.close()
+            self._hung_up = True
+            self._when_written(self._close_transport)
             self._set_abort()
+
+    def _close_transport(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.close()
 
     def abort(self, reason: str = "") -> None:
         """Close at once, whatever is still to be sent."""
         self._reason = self._reason or reason
+        if self._wire is not None:
+            self._wire.cut()
         self._transport.abort()
         if self._handshake is not None:
             self._handshake.cancel()
@@ -398,30 +431,3 @@ class Connection(asyncio.Protocol):
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
         await self._closed.wait()
-
-
-def _writes(buffers: list[bytes], *, join: bool) -> list[bytes | memoryview]:
-    """What to write at a time: small neighbours as one buffer, large ones in slices that are views of the original.
-
-    Over TLS nothing is joined. spice-gtk reads on only while its *socket* has data, so of several messages in one TLS
-    record it handles the first alone, until something else arrives.
-    """
-    writes: list[bytes | memoryview] = []
-    small: list[bytes] = []
-    for buffer in buffers:
-        if join and len(buffer) <= JOIN_BELOW:
-            small.append(buffer)
-            continue
-        if small:
-            writes.append(b"".join(small))
-            small = []
-        view = memoryview(buffer)
-        writes += [view[start : start + SLICE] for start in range(0, len(view), SLICE)]
-    if small:
-        writes.append(b"".join(small))
-    return writes
-
-
-def _peer_name(transport: asyncio.BaseTransport) -> str:
-    peer = transport.get_extra_info("peername")
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else LOCAL_PEER

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spiceemu.protocol.link.ticket import Password
     from spiceemu.serving.member import Member, Place
     from spiceemu.serving.options import Addresses, Habits, Machine
+    from spiceemu.serving.wiretap import WireTap, WireTaps
     from spiceemu.sessions.session import Session
     from spiceemu.sessions.tables import Tables
 
@@ -48,6 +49,7 @@ class ServerCore:
     :ivar move: the migration under way, from here or to here.
     :ivar awaits_guest: whether clients are held back until a guest comes.
     :ivar taps: what sees the messages of every client.
+    :ivar wire_taps: what sees the bytes of every connection that begins, if there is anything.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ServerCore:
         self.move: Any = None
         self.awaits_guest = False
         self.taps: list[MessageTap] = []
+        self.wire_taps: WireTaps | None = None
         self.roster = Roster()
         self._tables = tables
         self._servers: list[asyncio.Server] = []
@@ -140,6 +143,19 @@ class ServerCore:
     def failures(self) -> list[Failure]:
         """What of ours has failed, so far."""
         return [*self._failures, *self.roster.failures]
+
+    def add_wire_tap(self, tap: WireTap) -> Callable[[], None]:
+        """Let a tap see the bytes of every connection that begins from now on.
+
+        :returns: what takes it away again.
+        """
+        from spiceemu.serving.wiretap import WireTaps  # here, as servers without taps need none of it
+
+        if self.wire_taps is None:
+            self.wire_taps = WireTaps()
+        taps = self.wire_taps
+        taps.add(tap)
+        return lambda: taps.remove(tap)
 
     def add_tap(self, tap: MessageTap) -> Callable[[], None]:
         """Let a tap see every message of every client from now on.

@@ -24,7 +24,7 @@ from spiceemu.events import (
     Violation,
 )
 from spiceemu.protocol.capabilities import type_name
-from spiceemu.serving.connection import ConnectionLogger
+from spiceemu.serving.logs import ConnectionLogger
 from spiceemu.sessions.failures import FAILED, Failure, describe
 from spiceemu.sessions.farewell import Verdict
 
@@ -190,7 +190,7 @@ class Member:
 
 
 class Place:
-    """One connection's place in the session: what :class:`~spiceemu.serving.connection.Attachment` asks for."""
+    """One connection's place in the session: what :class:`~spiceemu.serving.attachment.Attachment` asks for."""
 
     def __init__(self, member: Member, connection: Connection, channel: Channel | ParkedChannel) -> None:
         self.member = member

@@ -10,7 +10,8 @@ from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.levels.level import LEVELS, level_of
-from spiceemu.recordings.relay import Relay, RelayedConnection, RelayObserver, Target
+from spiceemu.recordings.relay import Relay, RelayObserver, Target
+from spiceemu.serving.wiretap import Wire
 
 from .clients import spicy_screenshot
 from .emulator import (
@@ -127,18 +128,18 @@ class Judging(RelayObserver):
         self._judge = StreamJudge(level_of(level))
         self._open: dict[int, ConnectionJudge] = {}
 
-    def opened(self, connection: RelayedConnection) -> None:
+    def opened(self, connection: Wire) -> None:
         self._open[connection.number] = self._judge.connection(str(connection.number))
 
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def client_data(self, connection: Wire, data: bytes) -> bytes:
         self.found += self._open[connection.number].client_data(data)
         return data
 
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def server_data(self, connection: Wire, data: bytes) -> bytes:
         self.found += self._open[connection.number].server_data(data)
         return data
 
-    def closed(self, connection: RelayedConnection, reason: str) -> None:
+    def closed(self, connection: Wire, reason: str) -> None:
         self.found += self._judge.end(self._open.pop(connection.number))
 
 

@@ -22,12 +22,14 @@ from spiceemu.events import KeyDown
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.link.observer import LinkObserver
 from spiceemu.protocol.messages import inputs
-from spiceemu.recordings import relay as relaying
+from spiceemu.recordings import relay as relaying, relayed
 from spiceemu.recordings.recorder import Recorder
 from spiceemu.recordings.recording import ClientBytes, Recording, read_recording
-from spiceemu.recordings.relay import READ_SIZE, Relay, RelayedConnection, RelayObserver, Target, parse_target
+from spiceemu.recordings.relay import Relay, RelayObserver, Target, parse_target
+from spiceemu.recordings.relayed import READ_SIZE
 from spiceemu.server import SpiceServer
 from spiceemu.serving.tls import ThrowawayCertificate, server_context, throwaway_certificate
+from spiceemu.serving.wiretap import Wire
 
 from ..server.probe import PATIENCE, Probe, ProbeChannel, serving, turns, until
 
@@ -46,24 +48,24 @@ class Notes(RelayObserver):
     """An observer that keeps all it is told."""
 
     def __init__(self) -> None:
-        self.connections: list[RelayedConnection] = []
+        self.connections: list[Wire] = []
         self.client: dict[int, bytes] = {}
         self.server: dict[int, bytes] = {}
         self.reasons: dict[int, str] = {}
 
-    def opened(self, connection: RelayedConnection) -> None:
+    def opened(self, connection: Wire) -> None:
         self.connections.append(connection)
         self.client[connection.number] = self.server[connection.number] = b""
 
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def client_data(self, connection: Wire, data: bytes) -> bytes:
         self.client[connection.number] += data
         return data
 
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def server_data(self, connection: Wire, data: bytes) -> bytes:
         self.server[connection.number] += data
         return data
 
-    def closed(self, connection: RelayedConnection, reason: str) -> None:
+    def closed(self, connection: Wire, reason: str) -> None:
         self.reasons[connection.number] = reason
 
 
@@ -278,7 +280,7 @@ async def test_one_side_may_end_before_the_other() -> None:
 @pytest.mark.parametrize("who", ["client", "server"])
 async def test_a_side_that_ends_ends_the_other_in_time(who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if the other does not care."""
-    monkeypatch.setattr(relaying, "HALF_CLOSED_TIMEOUT", 0.01)
+    monkeypatch.setattr(relayed, "HALF_CLOSED_TIMEOUT", 0.01)
     notes = Notes()
     async with passing(notes) as (_, client, server):
         (client if who == "client" else server).writer.write_eof()
@@ -378,10 +380,10 @@ async def test_the_number_of_connections_is_bounded(monkeypatch: pytest.MonkeyPa
 class Changing(RelayObserver):
     """Makes everything upper case, and drops what is only an x."""
 
-    def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def client_data(self, connection: Wire, data: bytes) -> bytes:
         return b"" if data == b"x" else data.upper()
 
-    def server_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+    def server_data(self, connection: Wire, data: bytes) -> bytes:
         return data + b"!"
 
 
@@ -478,7 +480,7 @@ async def test_no_ticket_reaches_the_file() -> None:
     notes = Notes()
 
     class Both(Recorder):
-        def client_data(self, connection: RelayedConnection, data: bytes) -> bytes:
+        def client_data(self, connection: Wire, data: bytes) -> bytes:
             notes.client[connection.number] = notes.client.get(connection.number, b"") + data
             return super().client_data(connection, data)
 

@@ -99,6 +99,17 @@ def test_documents_import_names_that_there_are(checkout: Path) -> None:
     assert {name: wrong for name, names in found.items() if (wrong := names - set(spiceemu.__all__))} == {}
 
 
+def test_files_that_documents_name_are_there(checkout: Path) -> None:
+    documents = [*sorted(checkout.glob("*.md")), *sorted((checkout / "docs").glob("*.md"))]
+    named = {
+        (path.name, name)
+        for path in documents
+        for name in re.findall(r"`([a-z_/.]+/[a-z_]+\.(?:py|md))`", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert [each for each in named if not ((checkout / each[1]).exists() or (FACE / each[1]).exists())] == []
+
+
 # Examples
 
 

@@ -17,8 +17,9 @@ from spiceemu.errors import ExpectationFailed
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.messages import draw
 from spiceemu.server import SpiceServer
-from spiceemu.serving.connection import MAX_UNSENT, SLICE, Connection
+from spiceemu.serving.connection import MAX_UNSENT, Connection
 from spiceemu.serving.tls import server_context, throwaway_certificate
+from spiceemu.serving.writes import SLICE
 
 from ..server.probe import Probe, serving
 
@@ -175,6 +176,7 @@ class Endless(Channel):
 
 class FakeHome:
     policy = None
+    wire_taps = None
 
     def connection_began(self, connection: Connection) -> None:
         pass

@@ -25,8 +25,8 @@ from spiceemu.protocol.link.client import ClientLink
 from spiceemu.protocol.messages import base, display, inputs, main
 from spiceemu.server import SpiceServer
 from spiceemu.serving import connection as connection_module, core as core_module, listeners, roster
-from spiceemu.serving.connection import JOIN_BELOW, SLICE, _writes
 from spiceemu.serving.tls import ThrowawayCertificate, server_context, throwaway_certificate
+from spiceemu.serving.writes import JOIN_BELOW, SLICE, writes
 
 from ..server.probe import PATIENCE, Probe, ProbeChannel, open_socket, serving, turns, until
 
@@ -572,17 +572,17 @@ async def test_many_that_come_and_go_leave_nothing() -> None:
 
 def test_small_buffers_are_joined_and_large_ones_cut() -> None:
     small, large = [b"a" * 10, b"b" * JOIN_BELOW, b"c"], b"d" * (2 * SLICE + 5)
-    writes = _writes([*small, large, b"e", b"f"], join=True)
-    assert [len(each) for each in writes] == [JOIN_BELOW + 11, SLICE, SLICE, 5, 2]
-    assert b"".join(writes) == b"".join(small) + large + b"ef"
-    assert isinstance(writes[1], memoryview)
-    assert writes[1].obj is large
+    made = writes([*small, large, b"e", b"f"], join=True)
+    assert [len(each) for each in made] == [JOIN_BELOW + 11, SLICE, SLICE, 5, 2]
+    assert b"".join(made) == b"".join(small) + large + b"ef"
+    assert isinstance(made[1], memoryview)
+    assert made[1].obj is large
 
 
 def test_over_tls_nothing_is_joined() -> None:
     buffers = [b"a", b"b", b"c" * (SLICE + 1)]
-    assert [len(each) for each in _writes(buffers, join=False)] == [1, 1, SLICE, 1]
-    assert _writes([], join=False) == _writes([], join=True) == []
+    assert [len(each) for each in writes(buffers, join=False)] == [1, 1, SLICE, 1]
+    assert writes([], join=False) == writes([], join=True) == []
 
 
 @pytest.fixture(autouse=True)
