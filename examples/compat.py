@@ -6,9 +6,7 @@ Run it with a level, ``python compat.py 0.6``, and point ``remote-viewer`` at th
 import asyncio
 import sys
 
-from spiceemu import SpiceServer
-from spiceemu.errors import NotCompatible
-from spiceemu.protocol.messages.display import MonitorsConfig
+from spiceemu import NotCompatible, SpiceServer, messages
 
 
 async def main(level: str) -> None:
@@ -22,7 +20,7 @@ async def main(level: str) -> None:
         display.text((40, 120), f"as {server.level.name}, protocol 2.{server.level.minor}", color="white", scale=2)
         await client.synced()
         try:
-            client.send(MonitorsConfig(1, ()))
+            client.send(messages.display.MonitorsConfig(1, ()))
             print("the client knows of heads", flush=True)
         except NotCompatible as error:
             print(error, flush=True)

@@ -1,55 +1,46 @@
-"""Stands between a client and a server, and tells what in their talk a server of 0.8.3 would not have said.
+"""Records what passes between a client and a server, and tells what in it a server of 0.8.3 would not have said.
 
-The server is one of ours here; ``parse_target("HOST:PORT")`` names any other.
+The server is one of ours here; ``parse_target("HOST:PORT")`` names any other. ``read_recording`` reads what ``spiceemu
+record`` wrote as well, and ``spiceemu lint`` is the same as a command.
 """
 
 import asyncio
 import sys
+import tempfile
+from pathlib import Path
 
-from spiceemu import SpiceServer
-from spiceemu.judge.connection import ConnectionJudge
-from spiceemu.judge.finding import Finding
-from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol.levels.level import level_of
-from spiceemu.recordings.relay import Relay, RelayObserver, parse_target
-from spiceemu.serving.wiretap import Wire
+from spiceemu import ClientBytes, Recorder, Relay, SpiceServer, StreamJudge, parse_target, read_recording
 
 
-class Judging(RelayObserver):
-    """Hands on what passes, and hears the judge on it."""
-
-    def __init__(self, level: str) -> None:
-        """Begin with no findings."""
-        self.judge = StreamJudge(level_of(level))
-        self.connections: dict[int, ConnectionJudge] = {}
-        self.findings: list[Finding] = []
-
-    def opened(self, connection: Wire) -> None:
-        """A client has connected."""
-        self.connections[connection.number] = self.judge.connection(str(connection.number))
-
-    def client_data(self, connection: Wire, data: bytes) -> bytes:
-        """The client has said something."""
-        self.findings += self.connections[connection.number].client_data(data)
-        return data
-
-    def server_data(self, connection: Wire, data: bytes) -> bytes:
-        """The server has said something."""
-        self.findings += self.connections[connection.number].server_data(data)
-        return data
-
-
-async def main(level: str) -> None:
-    observer = Judging("0.8.3")
+async def record(level: str, path: Path) -> None:
     async with SpiceServer(compat=level) as server:
-        relay = Relay(parse_target(f"127.0.0.1:{server.port}"), observer=observer)
-        async with relay:
-            print(relay.uri, flush=True)
-            client = await server.wait_client(timeout=None)
-            await client.synced()
-        for finding in observer.findings:
-            print(finding)
-        print(f"{len(observer.findings)} findings", flush=True)
+        address = f"127.0.0.1:{server.port}"
+        with path.open("wb") as file:
+            recorder = Recorder(file, address)
+            async with Relay(parse_target(address), observer=recorder) as relay:
+                print(relay.uri, flush=True)
+                client = await server.wait_client(timeout=None)
+                await client.synced()
+            recorder.end()
 
 
-asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "0.15.1"))
+def lint(path: Path) -> None:
+    judge = StreamJudge("0.8.3")
+    connections = {}
+    findings = []
+    for piece in read_recording(path).pieces:
+        if piece.connection not in connections:
+            connections[piece.connection] = judge.connection(str(piece.connection))
+        connection = connections[piece.connection]
+        hear = connection.client_data if isinstance(piece, ClientBytes) else connection.server_data
+        findings += hear(piece.data)
+    findings += judge.finish()
+    for finding in findings:
+        print(finding)
+    print(f"{len(findings)} findings", flush=True)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    session = Path(folder, "session.rec")
+    asyncio.run(record(sys.argv[1] if len(sys.argv) > 1 else "0.15.1", session))
+    lint(session)

@@ -9,7 +9,8 @@
         client = await server.wait_client()
         await client.expect(KeyDown(0x1e))
 
-All that a test or an example needs is imported from here. Names are loaded when they are first used, so that
+All that a test or an example needs is imported from here; ``messages`` has the protocol's messages, by channel:
+``messages.display.DrawFill``. Names are loaded when they are first used, so that
 ``spiceemu serve`` listens before it has loaded what comes later; ``__init__.pyi`` says the same to type checkers.
 """
 
@@ -106,12 +107,22 @@ _HOMES = {
         "get_current_compat_version",
         "get_supported_features",
     ),
+    "spiceemu.protocol.link.observer": ("LinkObserver",),
+    "spiceemu.protocol.link.steps": ("LinkStep",),
+    "spiceemu.protocol.messages.catalogue": ("messages",),
     "spiceemu.recordings.recorder": ("Recorder",),
-    "spiceemu.recordings.recording": ("RecordingReader",),
+    "spiceemu.recordings.recording": (
+        "ClientBytes",
+        "Recording",
+        "RecordingReader",
+        "ServerBytes",
+        "read_recording",
+    ),
     "spiceemu.recordings.relay": (
         "Relay",
         "RelayObserver",
         "Target",
+        "parse_target",
     ),
     "spiceemu.server": ("SpiceServer",),
     "spiceemu.serving.moving": ("Moved",),
@@ -123,7 +134,14 @@ _HOMES = {
         "server_context",
         "throwaway_certificate",
     ),
-    "spiceemu.serving.wiretap": ("WireTap",),
+    "spiceemu.serving.wiretap": (
+        "Delay",
+        "End",
+        "Reset",
+        "Stall",
+        "Wire",
+        "WireTap",
+    ),
     "spiceemu.sessions.destination": ("Destination",),
     "spiceemu.sessions.tables": ("Tables",),
 }

@@ -5,15 +5,19 @@
 
     PYTHONPATH=$PWD .venvs/3.11.2/bin/python tools/make_compat_page.py
 
-The page is what a reader of the code would look up in ``spiceemu/protocol/levels`` and the catalogue. A
-test holds the committed page to what this gives. The same tables always give the same page.
+The page is what a reader of the code would look up: what servers had stands in ``spiceemu/protocol/levels`` and the
+catalogue of messages, what spiceemu serves in ``spiceemu/channels`` (``served.py`` finds it). A test holds the
+committed page to what this gives. The same tables always give the same page.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
+
+import served
 
 from spiceemu.probing.likeness import client_words, show_words
 from spiceemu.protocol.capabilities import (
@@ -51,18 +55,52 @@ PAGE = CHECKOUT / "docs" / "compat.md"
 VERSIONS = [level for name, level in LEVELS.items() if name not in RELEASES]
 RELEASED = [level for name, level in LEVELS.items() if name in RELEASES]
 
+WIDTH = 120
+"""Characters of a line."""
+
 YES, HEEDED, NO = "●", "○", "·"
 
 HEAD = """\
 # The ladder
 
-What SPICE servers of each version put on the wire, and so what spiceemu does at each level. This page is made from the
-tables in `spiceemu/protocol` by `tools/make_compat_page.py`: change those, not this.
+What SPICE servers of each version put on the wire, and what of that spiceemu serves. This page is made from the tables
+of the package by `tools/make_compat_page.py`: change those, not this.
 
-A level has one of two kinds of names. A **version** such as `0.8` is the floor of a release series: what every peer of
-the series understands, with MULTIMONITOR from 0.8 on, as the proposal of 2010 wanted it. A **release** such as `0.8.3`
-is history: what that very spice-server offered and sent. `spiceemu compat` shows the same on a terminal, and
-`spiceemu probe HOST:PORT` tells which level a server behaves like.
+## Words
+
+- **The proposal** came in August 2010 [on the list spice-devel][proposal]: a server that is newer than others of its
+  cluster should be told to behave like them, by a version or by a mask of feature bits, until all are new. SPICE took
+  the call for the version, and it does nothing there. spiceemu does all of it; the first three features below are the
+  proposal's, with its numbers.
+- **A feature** is a bit: something that a server has or does not have, such as `SURFACES`. Each message, capability
+  and kind of picture belongs to one.
+- **A level** is a set of features: what a server behaves like as a whole, `SpiceServer(compat="0.8")`. Those with a
+  name are versions and releases.
+- **A version**, such as `0.8`, is the floor of a series of releases, and has MULTIMONITOR from 0.8 on, as the proposal
+  has it.
+- **A release**, such as `0.8.3`, is history: what that very spice-server offered and sent.
+- **The floor** of a series is what every server and client of it understands: what is safe with all of 0.8.x.
+- **The ladder** is all of them, oldest first. Each server of a cluster stands on one rung; one that stands higher can
+  still speak as those below do.
+
+`spiceemu compat` shows the same on a terminal, and `spiceemu probe HOST:PORT` tells which level a server behaves like.
+
+[proposal]: https://lists.freedesktop.org/archives/spice-devel/2010-August/000922.html
+"""
+
+SERVED_HEAD = """\
+What `SpiceServer` and `spiceemu serve` really do. What a level has beyond this, spiceemu knows and does not do of
+itself: it reads, writes, records and judges it, and on the channels below a test can send it by hand
+(`client.channel("display:0").send(...)`).
+"""
+
+SERVED_MESSAGES_HEAD = """\
+What a channel sends of itself, and what it takes from a client. In brackets stands the first version that has it,
+where that is not 0.4.
+"""
+
+HAD_HEAD = """\
+What levels have, whether spiceemu serves it or not.
 """
 
 FEATURES_HEAD = """\
@@ -102,11 +140,17 @@ SCHEMES = {
 def make_page() -> str:
     """The whole page."""
     lines = [
-        *(HEAD, "## Levels\n", *_levels(), "", *_notes(), ""),
-        *("## Features\n", FEATURES_HEAD, *_features(), ""),
-        *("## Capabilities\n", CAPABILITIES_HEAD, *_capabilities(), ""),
-        *("## Pictures, video and sound\n", CONTENTS_HEAD, *_contents(), ""),
-        *("## Messages\n", MESSAGES_HEAD, *_messages()),
+        HEAD,
+        *("## What spiceemu serves\n", SERVED_HEAD),
+        *("### Channels\n", *_served_channels(), "", *_not_served(), ""),
+        *("### Kinds of pictures\n", *_served_pictures(), ""),
+        *("### Messages that are sent and taken\n", SERVED_MESSAGES_HEAD, *_served_messages(), ""),
+        *("## What servers had\n", HAD_HEAD),
+        *("### Levels\n", *_levels(), "", *_notes(), ""),
+        *("### Features\n", FEATURES_HEAD, *_features(), ""),
+        *("### Capabilities\n", CAPABILITIES_HEAD, *_capabilities(), ""),
+        *("### Pictures, video and sound\n", CONTENTS_HEAD, *_contents(), ""),
+        *("### Messages\n", MESSAGES_HEAD, *_messages()),
         TAIL,
     ]
     return "\n".join(lines)
@@ -137,6 +181,41 @@ def _across(rows: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
 
 def _marks(feature: Feature) -> list[str]:
     return [YES if level.has(feature) else NO for level in (*VERSIONS, *RELEASED)]
+
+
+def _served_channels() -> Iterator[str]:
+    rows = [
+        (type_name(channel), _marks(facts.feature))
+        for channel, facts in CHANNELS.items()
+        if channel in served.CHANNEL_TYPES
+    ]
+    return _across(rows)
+
+
+def _not_served() -> Iterator[str]:
+    missing = ", ".join(type_name(channel) for channel in CHANNELS if channel not in served.CHANNEL_TYPES)
+    text = (
+        f"Not served at any level: {missing}. A playback and a record channel link, and are silent: no sound is made."
+    )
+    yield from wrap(text, WIDTH)
+
+
+def _served_pictures() -> Iterator[str]:
+    rows = [(ImageType(kind).name, _marks(IMAGE_TYPES[kind].feature)) for kind in sorted(served.image_types())]
+    return _across(rows)
+
+
+def _served_messages() -> Iterator[str]:
+    for title, where, sent, heard in served.messages():
+        for what, kinds in (("sends", sent), ("takes", heard)):
+            names = ", ".join(_with_version(kind, where) for kind in kinds) or "nothing"
+            yield from wrap(f"- **{title}** {what} {names}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _with_version(kind: type[Message], where: ChannelType | None) -> str:
+    spec = kind.spec
+    version = _since(_knower(spec.feature, spec.unless, where))[0]
+    return spec.proto_name.upper() + ("" if version == VERSIONS[0].name else f" ({version})")
 
 
 def _levels() -> Iterator[str]:
@@ -262,7 +341,7 @@ def _messages() -> Iterator[str]:
 def _messages_of(
     title: str, channel: ChannelType, kinds: set[type[Message]], where: ChannelType | None
 ) -> Iterator[str]:
-    yield f"### {title}\n"
+    yield f"#### {title}\n"
     rows = []
     for direction in (SERVER, CLIENT):
         for number, kind in sorted(messages_of(channel, direction).items()):

@@ -64,6 +64,7 @@ class DrawEncoder:
         """The messages that do what a lowered change says.
 
         :param surfaces: the client's surfaces, for copies between them.
+        :returns: them, in the order in which they are sent.
         """
         match change:
             case Blit():

@@ -42,6 +42,7 @@ def encode_rgb32(pixels: Buffer, width: int, height: int, *, stride: int | None 
     """Return BGRX pixels as the rows of a top-down 32BIT bitmap with a stride of ``width * 4`` bytes.
 
     :param stride: bytes from one row's start to the next one's; rows are tightly packed without it.
+    :returns: ``width * height * 4`` bytes.
     :raises InvalidValue: if ``pixels`` does not hold such a picture.
     """
     return b"".join(rows_of(pixels, width, height, stride))
@@ -64,6 +65,7 @@ def decode(
     :param data: ``stride * height`` bytes.
     :param top_down: whether the first row in ``data`` is the top one.
     :param palette: colours 0xRRGGBB of the formats of 8 bits and fewer.
+    :returns: the picture, its rows from the top.
     :raises MalformedImage: for an unknown format, a size over a limit, too much or too little data, or an index that
         is not in the palette.
     """

@@ -95,6 +95,7 @@ def encode_rgb32(pixels: Buffer, width: int, height: int, *, stride: int | None 
     :param pixels: rows from the top.
     :param width: in pixels.
     :param stride: bytes from one row's start to the next one's; rows are tightly packed without it.
+    :returns: the payload, with the header of LZ.
     :raises InvalidValue: if ``pixels`` does not hold such a picture.
     """
     return b"".join(encode_rgb32_steps(pixels, width, height, stride=stride))
@@ -106,6 +107,7 @@ def encode_rgb32_steps(pixels: Buffer, width: int, height: int, *, stride: int |
     Each row is read once, when its step comes. If pixels change between steps the payload is still a valid picture,
     part of it older than the rest.
 
+    :returns: an iterator of the pieces.
     :raises InvalidValue: at once, not with the first step.
     """
     rows = rows_of(pixels, width, height, stride)
@@ -125,6 +127,7 @@ def decode(payload: Buffer, palette: Sequence[int] | None = None) -> Picture:
     X bytes are 0. RGB16 is widened so that 31 becomes 255. XXXA and A8 have alpha and no colour.
 
     :param palette: colours 0xRRGGBB of the PLT types.
+    :returns: the picture.
     :raises MalformedImage: if the payload is not exactly one picture, or has more than
         :data:`~spiceemu.drawing.pictures.MAX_PIXELS`.
     """

@@ -73,6 +73,7 @@ def compress(rows: Iterable[bytes], width: int, coding: Coding) -> Iterator[byte
 
     :param rows: the picture's rows, ``width * 4`` bytes each.
     :param width: in pixels.
+    :returns: an iterator of the pieces.
     """
     return _Compressor(width, coding).run(rows)
 
@@ -82,6 +83,7 @@ def match_code(length: int, distance: int, length_bias: int) -> bytes:
 
     :param length: in pixels, more than ``length_bias``.
     :param distance: in pixels, 1 to :data:`MAX_DISTANCE`.
+    :returns: its bytes as they stand in a payload.
     """
     length -= length_bias
     more_length = b""

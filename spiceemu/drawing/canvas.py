@@ -78,6 +78,7 @@ class Canvas:
     def surface(self, surface_id: int) -> Surface:
         """The surface of an id.
 
+        :returns: the surface itself, to read and to paint on.
         :raises InvalidValue: if there is none.
         """
         try:

@@ -47,6 +47,7 @@ COLORS: Final[dict[str, int]] = {name: int(value, 16) for name, value in re.find
 def parse_color(value: ColorLike) -> int:
     """Return the 0xRRGGBB of a colour; names and hexadecimal digits in any case.
 
+    :returns: the colour as a number.
     :raises InvalidValue: if it is no colour; for a name the text lists the nearest ones.
     """
     match value:

@@ -67,6 +67,7 @@ class Rect(NamedTuple):
 def as_rect(value: RectLike) -> Rect:
     """Check a caller's rectangle.
 
+    :returns: the rectangle.
     :raises InvalidValue: if it is not four whole numbers, or a size is negative.
     """
     try:
@@ -82,6 +83,7 @@ def as_point(value: PointLike, what: str = "a position") -> PointLike:
     """Check a caller's position.
 
     :param what: what it is, for the error's text.
+    :returns: the position as it was given.
     :raises InvalidValue: if it is not two whole numbers.
     """
     try:

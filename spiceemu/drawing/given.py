@@ -17,6 +17,7 @@ def as_whole(name: str, value: int) -> int:
     """Check a whole number.
 
     :param name: the argument's, for the error's text.
+    :returns: the number.
     :raises InvalidValue: if it is anything else.
     """
     try:
@@ -29,6 +30,7 @@ def as_bytes(name: str, value: bytes | bytearray | memoryview) -> bytes:
     """Check bytes, and copy those that can change.
 
     :param name: the argument's, for the error's text.
+    :returns: the bytes, which do not change any more.
     :raises InvalidValue: if it is anything else; a number, of which ``bytes()`` would make zeros, is one such thing.
     """
     if isinstance(value, bytes):
@@ -43,6 +45,7 @@ def as_kind(name: str, value: Kind, kind: type[Kind]) -> Kind:
     """Check a value of a class.
 
     :param name: the argument's, for the error's text.
+    :returns: the value.
     :raises InvalidValue: if it is of another one.
     """
     if not isinstance(value, kind):

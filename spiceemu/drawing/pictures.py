@@ -62,6 +62,7 @@ def to_ppm(picture: Picture) -> bytes:
 def from_ppm(data: bytes) -> Picture:
     """Read a binary PPM file (P6, 8 bits a colour, no comments), as ``spicy-screenshot`` writes it.
 
+    :returns: the picture.
     :raises MalformedImage: for any other file, one of another length than its size says, or one of more than
         :data:`MAX_PIXELS`.
     """
@@ -101,6 +102,7 @@ def to_file(picture: Picture, suffix: str) -> bytes:
     PPM and PNG are written here, all others by Pillow.
 
     :param suffix: with its dot, in any case.
+    :returns: all bytes of the file.
     :raises InvalidValue: if no format has this suffix, with all that there are in the text, or the format cannot hold
         the picture.
     :raises MissingExtra: if it takes Pillow, which is not installed.
@@ -142,6 +144,7 @@ def rows_of(pixels: Buffer, width: int, height: int, stride: int | None = None) 
 
     :param pixels: rows from the top, four bytes a pixel; what follows the last row is left alone.
     :param stride: bytes from one row's start to the next one's; rows are tightly packed without it.
+    :returns: an iterator of the rows, from the top.
     :raises InvalidValue: if the picture is empty, rows overlap or ``pixels`` ends too early.
     """
     row_size = width * PIXEL_SIZE

@@ -149,6 +149,7 @@ class Surface:
     def read(self, box: Rect) -> bytes:
         """Return the box's pixels, tightly packed.
 
+        :returns: BGRX, rows from the top.
         :raises InvalidValue: if the box does not lie inside the surface.
         """
         if box.intersection(self.bounds) != box:

@@ -55,6 +55,7 @@ class Font:
     def scaled(self, scale: int) -> Font:
         """Return this font magnified.
 
+        :returns: another font; this one stays as it is.
         :raises InvalidValue: if the product of scales is not a whole number from 1 to :data:`MAX_SCALE`.
         """
         total = self.scale * as_whole("scale", scale)
@@ -86,6 +87,7 @@ class Font:
 
         :param ink: pixel of the letters as a 32-bit number; a colour 0xRRGGBB is one whose X byte is 0.
         :param paper: pixel between them, the same way.
+        :returns: the pixels, rows from the top.
         """
         if not text:
             return b""
@@ -98,6 +100,7 @@ class Font:
 def load_font(name: FontName = "small") -> Font:
     """Return a font of the package, read once.
 
+    :returns: the font.
     :raises InvalidValue: if there is none of this name.
     """
     if name not in ("small", "large"):

@@ -118,6 +118,7 @@ class Content:
     def load(cls, state: Plain) -> Self:
         """What was saved.
 
+        :returns: a clipboard that is as the saved one was.
         :raises InvalidValue: naming what no clipboard can hold.
         """
         owner, types, text, wanted = state.fields("owner", "types", "text", "wanted")

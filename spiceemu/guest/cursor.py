@@ -120,6 +120,7 @@ class CursorShape:
         For ALPHA they go out as they are. Other formats have no half transparent pixels: those of less than half alpha
         are left out. COLOR16 keeps five bits a colour. COLOR4 and COLOR8 need no more than 16 and 256 colours.
 
+        :returns: the cursor's picture.
         :raises InvalidValue: if there are too many colours, or the size is not possible.
         """
         _check_sides(width, height)
@@ -174,6 +175,7 @@ class CursorShape:
     def load(cls, state: Plain) -> Self:
         """The picture that was saved.
 
+        :returns: the picture.
         :raises InvalidValue: naming what no cursor's picture can have.
         """
         kind, width, height, hot_x, hot_y, data = state.fields("kind", "width", "height", "hot_x", "hot_y", "data")

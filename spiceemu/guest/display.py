@@ -86,6 +86,7 @@ class Screenshot(Picture):
 def size_for(heads: Sequence[Head]) -> tuple[int, int]:
     """Width and height of a primary surface that is just large enough for these monitors.
 
+    :returns: both, in pixels.
     :raises InvalidValue: no display has such monitors.
     """
     if not 1 <= len(heads) <= MAX_HEADS:

@@ -118,6 +118,7 @@ class Keymap:
         :param caps: whether Caps Lock is on; it counts for letters only.
         :param num: whether Num Lock is on; it counts for the keypad only, and Shift turns it round.
         :param alt_gr: whether the right Alt key is down.
+        :returns: one character; None for a key that types none.
         """
         digit = _KEYPAD_DIGITS.get(scancode)
         if digit:
@@ -134,6 +135,7 @@ class Keymap:
     def scancodes_for(self, text: str) -> list[bytes]:
         """The bytes a keyboard sends when somebody types text with all locks off: one entry a character.
 
+        :returns: the bytes for each character, of its key going down and up.
         :raises InvalidValue: for a character that the layout does not have.
         """
         missing = sorted({character for character in text if character not in self._typed_by})

@@ -65,6 +65,7 @@ class Made:
     def part(self, name: str, kind: type[Kind]) -> Kind:
         """A part that is there already.
 
+        :returns: the part.
         :raises InvalidValue: there is none of that name, or it is something else.
         """
         found = self.parts.get(name)
@@ -75,6 +76,7 @@ class Made:
     def optional(self, name: str, kind: type[Kind]) -> Kind | None:
         """The same, or None if there is none of that name.
 
+        :returns: the part; None if there is none.
         :raises InvalidValue: it is something else.
         """
         return None if self.parts.get(name) is None else self.part(name, kind)

@@ -110,6 +110,7 @@ class Pointer:
         :param button: which (``MouseButton``).
         :param buttons: the mask that came with it; spice-gtk's has the button already, old clients' masks of the
             wheel are 0.
+        :returns: what there is to tell of it.
         """
         return self._click(button, buttons, pressed=True)
 

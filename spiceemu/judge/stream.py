@@ -8,6 +8,7 @@ from spiceemu.judge.channel_rules import RULES
 from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.memory import Held
 from spiceemu.judge.session import Sessions
+from spiceemu.protocol.levels.level import Level, level_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from spiceemu.judge.finding import Finding
     from spiceemu.judge.rules import ChannelRules
     from spiceemu.protocol.capabilities import ChannelType
-    from spiceemu.protocol.levels.level import Level
 
 
 class StreamJudge:
@@ -23,17 +23,18 @@ class StreamJudge:
 
     ::
 
-        judge = StreamJudge(level_of("0.8"))
+        judge = StreamJudge("0.8")
         connection = judge.connection("001")
         for finding in connection.server_data(data): ...
         for finding in judge.finish(): ...
 
-    :param level: whose rules they are.
+    :param level: whose rules they are: a version such as ``0.8``, a release such as ``0.8.3``, or any level.
     :param rules: the rules of each channel type; a channel of another type is not judged.
+    :raises InvalidValue: there is no level of that name.
     """
 
-    def __init__(self, level: Level, rules: Mapping[ChannelType, type[ChannelRules]] = RULES) -> None:
-        self.level = level
+    def __init__(self, level: str | int | Level, rules: Mapping[ChannelType, type[ChannelRules]] = RULES) -> None:
+        self.level = level_of(level)
         self.rules = rules
         self.connections = 0
         """Connections so far."""

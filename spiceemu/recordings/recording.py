@@ -390,18 +390,27 @@ class RecordedConnection:
 class Recording:
     """A whole recording.
 
+    :ivar pieces: what all sides sent, in the order of arrival.
+    :ivar connections: the same, connection by connection.
     :ivar complete: whether it was ended, not broken off.
     """
 
     about: About
+    pieces: list[Piece]
     connections: list[RecordedConnection]
     complete: bool
 
 
 def read_recording(source: str | os.PathLike[str] | BinaryIO) -> Recording:
-    """Read a recording, by its path or from an open file, into memory.
+    """Read a recording, by its path or from an open file, into memory; :class:`RecordingReader` reads any length.
 
-    :returns: its connections, with all that passed on them and when.
+    ::
+
+        for piece in read_recording("session.rec").pieces:
+            print(piece.time, piece.connection, isinstance(piece, ClientBytes), piece.data)
+
+    :param source: where it is; an open file is the caller's to close.
+    :returns: what it is of, its connections, and all that passed on them and when.
     :raises MalformedRecording: it is none, is damaged, or holds more than ``MAX_TOTAL``.
     :raises OSError: the file cannot be read.
     """
@@ -412,6 +421,7 @@ def read_recording(source: str | os.PathLike[str] | BinaryIO) -> Recording:
 
 
 def _collect(reader: RecordingReader) -> Recording:
+    pieces: list[Piece] = []
     connections: list[RecordedConnection] = []
     total = 0
     for record in reader:
@@ -422,9 +432,10 @@ def _collect(reader: RecordingReader) -> Recording:
                 total += PIECE_COST + len(record.data)
                 if total > MAX_TOTAL:
                     raise MalformedRecording(f"{reader.name}: holds over {MAX_TOTAL} bytes (MAX_TOTAL)")
+                pieces.append(record)
                 connections[record.connection - 1].pieces.append(record)
             case Closed():
                 connections[record.connection - 1].closed = record
             case End():
                 pass
-    return Recording(reader.about, connections, reader.complete)
+    return Recording(reader.about, pieces, connections, reader.complete)

@@ -102,6 +102,7 @@ def is_unix(address: str) -> bool:
 def parse_target(text: str, *, tls: ssl.SSLContext | None = None) -> Target:
     """Read an address as users write it: ``HOST:PORT``, ``spice://HOST:PORT`` or ``spice+unix:///PATH``.
 
+    :returns: where that is.
     :raises InvalidValue: it is none of these, or names no host that there can be.
     """
     unix = text.removeprefix(_UNIX)

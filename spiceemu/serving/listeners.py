@@ -42,6 +42,7 @@ WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 def check_port(port: int) -> int:
     """Refuse a port that does not exist; 0 asks for any free one.
 
+    :returns: the port.
     :raises InvalidValue: with the limit in the text.
     """
     if not isinstance(port, int) or not 0 <= port <= MAX_PORT:
@@ -64,6 +65,7 @@ def most_connections() -> int:
 def check_host(host: str) -> str:
     """Refuse a name that cannot be looked up, whatever the network knows: Python would not even ask.
 
+    :returns: the name.
     :raises InvalidValue: with the limit in the text.
     """
     try:
@@ -83,6 +85,7 @@ def listen(
     """Listen at every place that is asked for: the plain sockets, and those for TLS.
 
     :param port: plain port of ``host``, 0 for any free one, None for none; ``given`` sockets stand in for it.
+    :returns: both lists of sockets.
     :raises AddressUnavailable: at one of them it cannot be; none is left open.
     """
     plain, secure = list(given), []
@@ -119,6 +122,7 @@ def listen_tcp(host: str, port: int) -> list[socket.socket]:
     Of several addresses those that this machine does not have are left out: a name may have an IPv6 address where
     there is no IPv6.
 
+    :returns: the sockets, one an address.
     :raises AddressUnavailable: naming the address and why.
     """
     check_port(port)
@@ -175,6 +179,7 @@ class _UnixListener(socket.socket):
 def listen_unix(path: str) -> socket.socket:
     """Listen on a unix socket; one that nobody listens on any more is replaced.
 
+    :returns: the socket.
     :raises AddressUnavailable: naming the path and why.
     """
     if AF_UNIX is None:

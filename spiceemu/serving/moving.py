@@ -66,6 +66,7 @@ class Moved(NamedTuple):
 def destination_of(source: ServerCore, target: ServerCore | Destination, cert_subject: str = "") -> Destination:
     """Where clients are sent.
 
+    :returns: what clients are told.
     :raises InvalidValue: they cannot be sent there.
     :raises NotCompatible: the source's level moves nobody.
     :raises WrongState: the target does not listen.

@@ -32,6 +32,7 @@ ALL = "all"
 def channel_types(names: Iterable[str]) -> frozenset[ChannelType]:
     """Channel types by their names, ``all`` being every one.
 
+    :returns: the types.
     :raises InvalidValue: naming the channels there are.
     """
     known = {channel.name.lower(): channel for channel in ChannelType}

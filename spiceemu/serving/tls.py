@@ -35,6 +35,7 @@ def server_context(
     :param certificate: PEM file with the certificate, followed by those that lead to its CA, if any.
     :param key: PEM file with the private key; ``None`` if it is in the certificate's file.
     :param password: what the key is encrypted with. Without one an encrypted key is refused; nobody is asked.
+    :returns: the context, for :class:`~spiceemu.serving.options.Tls`.
     :raises InvalidValue: a file is missing, unreadable or not what it should be; the text names it and says why.
     """
     import ssl
@@ -92,6 +93,7 @@ def throwaway_certificate(
 
     :param directory: existing folder for the three files; the caller removes them.
     :param hosts: names and addresses that clients call the server by; the first is also the subject.
+    :returns: where the files are, and the subject.
     :raises InvalidValue: no host is given, or the folder cannot be written or has such files already.
     :raises MissingExtra: the ``cryptography`` package is not installed.
     """

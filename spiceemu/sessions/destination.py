@@ -91,6 +91,7 @@ def best_scheme(source: Level, target: Level | None) -> MigrationScheme:
     """The best scheme from one level to another, before any client is asked.
 
     :param target: None for a server of which nothing is known; then its answers decide.
+    :returns: the scheme.
     :raises NotCompatible: the source's level moves nobody.
     """
     if source.migration is MigrationScheme.NONE:
@@ -106,6 +107,7 @@ def choose_scheme(source: Level, target: Level | None, channel: MainChannel, *, 
     :param target: None for a server of which nothing is known.
     :param channel: the client's main channel.
     :param alone: whether it is the only client; spice-server moves several semi-seamlessly at best.
+    :returns: the scheme.
     :raises NotCompatible: the source's level moves nobody.
     """
     best = best_scheme(source, target)

@@ -60,6 +60,7 @@ _STEP = 1 << 16  # compressed bytes that are looked at together
 def dump(state: Mapping[str, Any]) -> bytes:
     """Make a snapshot of plain data: dictionaries with text as keys, lists, text, integers, booleans, None, bytes.
 
+    :returns: all bytes of the file.
     :raises InvalidValue: naming the place of what is none of these, or what is over a limit.
     """
     body = _body_of(state)
@@ -101,6 +102,7 @@ def _objects_in(text: bytes) -> int:
 def load(data: bytes) -> dict[str, Any]:
     """Read a snapshot.
 
+    :returns: the plain data.
     :raises MalformedSnapshot: it is none, is damaged, or is over a limit; the text says where.
     """
     if data[: len(MAGIC)] != MAGIC:

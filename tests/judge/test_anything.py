@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
+from spiceemu.errors import InvalidValue
 from spiceemu.judge import memory, session
 from spiceemu.judge.connection import MAX_EARLY, ConnectionJudge
 from spiceemu.judge.finding import Finding, Kind
@@ -154,3 +155,9 @@ def test_large_bodies_in_small_pieces_take_no_longer() -> None:
         one.server_data(bytes(1024))
     assert time.monotonic() - start < SLOWEST
     assert one.messages == 1
+
+
+def test_a_level_is_named_as_for_a_server() -> None:
+    assert StreamJudge("0.8.3").level is level_of("0.8.3")
+    with pytest.raises(InvalidValue, match="no compat level '9'"):
+        StreamJudge("9")

@@ -137,6 +137,7 @@ def test_connections_of_a_recording(tmp_path: Path) -> None:
     for source in (path, str(path), io.BytesIO(written(SESSION))):
         found = read_recording(source)
         assert (found.about, found.complete) == (ABOUT, True)
+        assert found.pieces == [record for record in SESSION if isinstance(record, ClientBytes | ServerBytes)]
         first, second = found.connections
         assert (first.number, first.opened, first.closed) == (1, SESSION[0], Closed(1, 40))
         assert (first.client, first.server) == (b"REDQ", b"REDQ" * 30)

@@ -149,6 +149,7 @@ class Peer:
         """A breach for each part of a need that it does not have.
 
         :param what: what needs it, for the breach's text.
+        :returns: them; none if it has all.
         """
         found = []
         for feature, capability, only_with in needs:
@@ -167,6 +168,7 @@ class Peer:
         """Why it does not take messages of a kind.
 
         :param direction: who sends: ``SERVER`` or ``CLIENT``.
+        :returns: a breach for each reason.
         """
         spec = kind.spec
         declared = Need(spec.feature_on(self.channel_type), spec.capability)
@@ -187,6 +189,7 @@ class Peer:
         """Why it does not take pictures of a type.
 
         :param where: the message that has one, for the breach's text.
+        :returns: a breach for each reason.
         """
         what = f"image type {getattr(kind, 'name', kind)} in {where}"
         need = self.images.get(kind)
@@ -200,6 +203,7 @@ class Peer:
         """Why it does not take videos of a codec.
 
         :param where: the message that has one, for the breach's text.
+        :returns: a breach for each reason.
         """
         what = f"video codec {getattr(codec, 'name', codec)} in {where}"
         needs = self.videos.get(codec)
