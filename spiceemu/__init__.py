@@ -108,6 +108,7 @@ _HOMES = {
         "get_supported_features",
     ),
     "spiceemu.protocol.link.observer": ("LinkObserver",),
+    "spiceemu.protocol.link.steps": ("LinkStep",),
     "spiceemu.protocol.messages.catalogue": ("messages",),
     "spiceemu.recordings.recorder": ("Recorder",),
     "spiceemu.recordings.recording": (
@@ -133,7 +134,14 @@ _HOMES = {
         "server_context",
         "throwaway_certificate",
     ),
-    "spiceemu.serving.wiretap": ("WireTap",),
+    "spiceemu.serving.wiretap": (
+        "Delay",
+        "End",
+        "Reset",
+        "Stall",
+        "Wire",
+        "WireTap",
+    ),
     "spiceemu.sessions.destination": ("Destination",),
     "spiceemu.sessions.tables": ("Tables",),
 }

@@ -81,6 +81,7 @@ from spiceemu.protocol.levels.level import (
     get_supported_features as get_supported_features,
 )
 from spiceemu.protocol.link.observer import LinkObserver as LinkObserver
+from spiceemu.protocol.link.steps import LinkStep as LinkStep
 from spiceemu.protocol.messages.catalogue import messages as messages
 from spiceemu.recordings.recorder import Recorder as Recorder
 from spiceemu.recordings.recording import (
@@ -100,6 +101,13 @@ from spiceemu.server import SpiceServer as SpiceServer
 from spiceemu.serving.moving import Moved as Moved
 from spiceemu.serving.options import Limits as Limits, Tls as Tls
 from spiceemu.serving.tls import server_context as server_context, throwaway_certificate as throwaway_certificate
-from spiceemu.serving.wiretap import WireTap as WireTap
+from spiceemu.serving.wiretap import (
+    Delay as Delay,
+    End as End,
+    Reset as Reset,
+    Stall as Stall,
+    Wire as Wire,
+    WireTap as WireTap,
+)
 from spiceemu.sessions.destination import Destination as Destination
 from spiceemu.sessions.tables import Tables as Tables

@@ -209,3 +209,29 @@ def test_a_circle_is_found_wherever_its_imports_stand(tmp_path: Path) -> None:
         (folder / "guest" / f"{name}.py").write_text(source)
     edges = import_graph.graph(import_graph.modules(folder))
     assert import_graph.circles(edges) == [["spiceemu.guest.a", "spiceemu.guest.b", "spiceemu.guest.c"]]
+
+
+def test_what_is_too_long_is_found(tmp_path: Path) -> None:
+    long = tmp_path / "long.py"
+    body = "    pass\n" * import_graph.MAX_FUNCTION
+    long.write_text(f"def endless():\n{body}" + "\n" * import_graph.MAX_FILE)
+    lines = import_graph.MAX_FUNCTION + 1
+    assert [*import_graph.too_long({"long": long})] == [
+        f"long has {lines + import_graph.MAX_FILE} lines, the limit is {import_graph.MAX_FILE}",
+        f"long.endless has {lines} lines, the limit is {import_graph.MAX_FUNCTION}",
+    ]
+
+
+# The package as it is
+
+
+def test_nobody_imports_in_a_circle() -> None:
+    assert import_graph.circles(import_graph.graph(import_graph.modules(FOLDER))) == []
+
+
+def test_nobody_imports_from_a_room_above() -> None:
+    assert [*import_graph.upwards(import_graph.graph(import_graph.modules(FOLDER)))] == []
+
+
+def test_no_file_and_no_function_is_too_long() -> None:
+    assert [*import_graph.too_long(import_graph.modules(FOLDER))] == []

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
     from spiceemu.channels.migration import ParkedChannel
     from spiceemu.errors import RemoteError
     from spiceemu.protocol.link.server import Linked, LinkPolicy
-    from spiceemu.serving.connection import Connection
     from spiceemu.serving.wiretap import WireTaps
 
+ConnectionType = TypeVar("ConnectionType", contravariant=True)  # the connection's module imports this one
 
-class Home(Protocol):
+
+class Home(Protocol[ConnectionType]):
     """What a connection needs from the server it belongs to."""
 
     @property
@@ -24,13 +25,13 @@ class Home(Protocol):
     def wire_taps(self) -> WireTaps | None:
         """What every byte passes; None if there is nothing."""
 
-    def adopt(self, connection: Connection, linked: Linked, now: float) -> Attachment:
+    def adopt(self, connection: ConnectionType, linked: Linked, now: float) -> Attachment:
         """Take a linked connection into its session."""
 
-    def connection_began(self, connection: Connection) -> None:
+    def connection_began(self, connection: ConnectionType) -> None:
         """Count a connection, or close it because there are too many."""
 
-    def connection_ended(self, connection: Connection) -> None:
+    def connection_ended(self, connection: ConnectionType) -> None:
         """Forget a connection that is gone."""
 
     def failed(self, error: Exception) -> None:

@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
     :param tls: what a TLS connection begins with; None for a plain one.
     """
 
-    def __init__(self, home: Home, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, home: Home[Connection], *, tls: ssl.SSLContext | None = None) -> None:
         self.home = home
         self.secure = tls is not None
         self.attachment: Attachment | None = None
