@@ -136,8 +136,8 @@ _HOMES = {
     ),
     "spiceemu.serving.wiretap": (
         "Delay",
-        "End",
-        "Reset",
+        "EndConnection",
+        "ResetConnection",
         "Stall",
         "Wire",
         "WireTap",

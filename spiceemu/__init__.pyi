@@ -103,8 +103,8 @@ from spiceemu.serving.options import Limits as Limits, Tls as Tls
 from spiceemu.serving.tls import server_context as server_context, throwaway_certificate as throwaway_certificate
 from spiceemu.serving.wiretap import (
     Delay as Delay,
-    End as End,
-    Reset as Reset,
+    EndConnection as EndConnection,
+    ResetConnection as ResetConnection,
     Stall as Stall,
     Wire as Wire,
     WireTap as WireTap,

@@ -113,8 +113,7 @@ class Client:
     @property
     def version(self) -> Version:
         """The protocol's version that it has named."""
-        request = next(iter(self._member.session.channels.values())).linked.request
-        return Version(request.major, request.minor)
+        return Version(*self._member.version)
 
     @property
     def mouse_mode(self) -> MouseMode:

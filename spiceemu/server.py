@@ -133,7 +133,8 @@ class SpiceServer:
         :raises InvalidValue: there is no such level.
         :raises WrongState: a client is connected.
         """
-        self._core.set_level(level_of(version))
+        named = level_of(version)
+        self._core.set_level(Level(named.features, named.name, self.level.facts))
 
     def enable_features(self, mask: int) -> None:
         """Have these features and no others from now on.

@@ -6,6 +6,7 @@ file they stand, for an import for type checking only, or put off into a functio
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
 from pathlib import Path
@@ -235,3 +236,14 @@ def test_nobody_imports_from_a_room_above() -> None:
 
 def test_no_file_and_no_function_is_too_long() -> None:
     assert [*import_graph.too_long(import_graph.modules(FOLDER))] == []
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """Messages are called by their module, and an event has the name of the message that it came from."""
+    names: dict[str, list[str]] = {}
+    for module, path in import_graph.modules(FOLDER).items():
+        if not module.startswith(("spiceemu.protocol.messages.", "spiceemu.protocol.agent.message")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    names.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in names.items() if len(modules) > 1} == {}

@@ -364,7 +364,7 @@ class Channel:
         """The state in upstream's layout."""
         raise NotImplementedError
 
-    def restore(self, data: bytes, now: float) -> Sequence[Event]:
+    def load_migrate_data(self, data: bytes, now: float) -> Sequence[Event]:
         """Go on from the state that another server sent.
 
         :returns: what it leads to.
@@ -402,7 +402,7 @@ class Channel:
         if not self.passage.awaits_data:
             raise IllegalMessage(f"{self.name}: base.MigrateData that nobody waits for")
         self.passage.go(Stage.HERE)
-        return self.restore(message.data, now)
+        return self.load_migrate_data(message.data, now)
 
     def _on_ack_sync(self, message: base.AckSync, _now: float) -> Sequence[Event]:
         if self.window is None:

@@ -347,7 +347,7 @@ class DisplayChannel(Channel):
             "dirty": [[surface_id, *box] for surface_id, box in dirty.items()],
             "monitors_due": self._needs_monitors,
             "mark_due": self._needs_mark,
-            "cache": self.cache.state(),
+            "cache": self.cache.save(),
         }
 
     @classmethod
@@ -358,7 +358,7 @@ class DisplayChannel(Channel):
         """
         check_display(state)
 
-    def restore(self, data: bytes, _now: float) -> Sequence[Event]:
+    def load_migrate_data(self, data: bytes, _now: float) -> Sequence[Event]:
         """Go on with the client's surfaces and cache; of a source that is none of ours, with none of both.
 
         Upstream's data has the surfaces' ids, but not their sizes, so those that nobody vouches for are made anew.
@@ -383,7 +383,7 @@ class DisplayChannel(Channel):
             self._dirty = {number: Rect(*box) for number, *box in carried["dirty"]}
             self._needs_monitors = carried["monitors_due"]
             self._needs_mark = carried["mark_due"]
-            self.cache.remember(ENTRY.iter_unpack(carried["cache"]))
+            self.cache.load(ENTRY.iter_unpack(carried["cache"]))
         self.open_window()
         if carried is None and state.pixmap_cache_freezer:
             self.send(display.InvalAllPixmaps())

@@ -90,7 +90,7 @@ class InputsChannel(Channel):
         """How many motions are not acknowledged."""
         return InputsData(motion_count=self._unacknowledged).build()
 
-    def restore(self, data: bytes, _now: float) -> Sequence[Event]:
+    def load_migrate_data(self, data: bytes, _now: float) -> Sequence[Event]:
         """Go on counting motions."""
         count = InputsData.parse(data).motion_count
         for _ in range(count // MOTION_ACK_BUNCH):

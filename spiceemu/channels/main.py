@@ -224,7 +224,7 @@ class MainChannel(Channel):
             device = CharDevice(connected=1, num_client_tokens=tokens[0], num_send_tokens=tokens[1])
         return MainData(agent_base=device, client_agent_started=self.agent_started).build()
 
-    def restore(self, data: bytes, _now: float) -> Sequence[Event]:
+    def load_migrate_data(self, data: bytes, _now: float) -> Sequence[Event]:
         """Go on with the tokens of before."""
         state = MainData.parse(data)
         self.attached = True
@@ -250,9 +250,9 @@ class MainChannel(Channel):
         :returns: the states of reader, writer and tokens.
         """
         return {
-            "reader": self._agent_reader.state(),
-            "writer": self._agent_writer.state(),
-            "tokens": self._granted.state(),
+            "reader": self._agent_reader.save(),
+            "writer": self._agent_writer.save(),
+            "tokens": self._granted.save(),
         }
 
     @classmethod
@@ -263,16 +263,16 @@ class MainChannel(Channel):
         """
         if state.value is not None:
             reader, writer, tokens = state.fields("reader", "writer", "tokens")
-            AgentReader().restore(reader.value, reader.path)
-            AgentWriter().restore(writer.value, writer.path)
-            AgentTokens().restore(tokens.value, tokens.path)
+            AgentReader().load(reader.value, reader.path)
+            AgentWriter().load(writer.value, writer.path)
+            AgentTokens().load(tokens.value, tokens.path)
 
     def load_agent(self, state: Mapping[str, Any]) -> None:
         """Go on in the middle of the agent's messages."""
         self._agent_connected = True
-        self._agent_reader.restore(state["reader"])
-        self._agent_writer.restore(state["writer"])
-        self._granted.restore(state["tokens"])
+        self._agent_reader.load(state["reader"])
+        self._agent_writer.load(state["writer"])
+        self._granted.load(state["tokens"])
 
     def return_tokens(self) -> None:
         """Give the client the tokens that are due; a client that moves gets them from the other server."""

@@ -74,11 +74,11 @@ class PixmapCache:
             evicted.append(number)
         return evicted
 
-    def state(self) -> bytes:
+    def save(self) -> bytes:
         """An ``ENTRY`` of every picture that the client has, the one unused for longest first."""
         return b"".join(starmap(ENTRY.pack, self._areas.items()))
 
-    def remember(self, entries: Iterable[tuple[int, int]]) -> None:
+    def load(self, entries: Iterable[tuple[int, int]]) -> None:
         """Count on pictures that the client has from another server."""
         for number, area in entries:
             self._areas[number] = area

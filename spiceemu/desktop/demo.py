@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spiceemu.desktop.desktop import ChannelInfo, ClientInfo, Desktop
+from spiceemu.desktop.desktop import Desktop, ShownChannel, ShownClient
 from spiceemu.protocol.capabilities import to_words
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.levels.channels import channel_names
@@ -32,7 +32,7 @@ async def run_demo(server: SpiceServer) -> None:
         desktop.close()
 
 
-def client_info(client: Client) -> ClientInfo:
+def client_info(client: Client) -> ShownClient:
     """What the desktop shows of a client.
 
     :returns: it, as it is now.
@@ -45,9 +45,9 @@ def client_info(client: Client) -> ClientInfo:
         f"{mode} mouse mode",
         f"as {client.level.name}",
     )
-    return ClientInfo(f"{client.session_id:08x}", facts, tuple(map(_channel_info, channels)))
+    return ShownClient(f"{client.session_id:08x}", facts, tuple(map(_channel_info, channels)))
 
 
-def _channel_info(channel: ClientChannel) -> ChannelInfo:
+def _channel_info(channel: ClientChannel) -> ShownChannel:
     names = channel_names(channel.type, to_words(channel.capabilities))
-    return ChannelInfo(channel.name, channel.secure, tuple(name.lower() for name in names))
+    return ShownChannel(channel.name, channel.secure, tuple(name.lower() for name in names))

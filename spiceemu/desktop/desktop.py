@@ -22,7 +22,7 @@ from spiceemu.desktop.note import NotePanel
 from spiceemu.desktop.panels import ClientsPanel, ClipboardPanel, KeyboardPanel
 from spiceemu.desktop.pointer import PointerPanel
 from spiceemu.desktop.screen import Screen, gradient
-from spiceemu.desktop.state import ChannelInfo, ClientInfo, State
+from spiceemu.desktop.state import ShownChannel, ShownClient, State
 from spiceemu.drawing.geometry import Rect
 from spiceemu.guest.cursor import ARROW, HAND
 from spiceemu.guest.displays import DisplayResized
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from spiceemu.desktop.widgets import Panel
     from spiceemu.guest.machine import Guest, GuestEvent
 
-__all__ = ["ChannelInfo", "ClientInfo", "Desktop"]
+__all__ = ["Desktop", "ShownChannel", "ShownClient"]
 
 _PANELS: Final[dict[str, type[Panel]]] = {
     "note": NotePanel,
@@ -72,7 +72,7 @@ class Desktop:
         self._state.wheel_lit = 0
         self._refresh("bar", "clock", "pointer")
 
-    def show_clients(self, clients: Sequence[ClientInfo]) -> None:
+    def show_clients(self, clients: Sequence[ShownClient]) -> None:
         """Show who is connected; the same again draws nothing."""
         self._state.clients = clients
         self._refresh("bar", "clients")

@@ -47,7 +47,7 @@ _TAB: Final = "    "
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelInfo:
+class ShownChannel:
     """A channel of a client: ``display:0``, whether it is encrypted, and what its client can do."""
 
     name: str
@@ -56,12 +56,12 @@ class ChannelInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientInfo:
+class ShownClient:
     """A client as the desktop shows it: what it is called, some words about it, and its channels."""
 
     name: str
     facts: tuple[str, ...]
-    channels: tuple[ChannelInfo, ...]
+    channels: tuple[ShownChannel, ...]
 
 
 class NoteText:
@@ -111,7 +111,7 @@ class State:
     screen: Rect
     """The part of the display that the panels are on, in its pixels."""
     now: datetime | None = None
-    clients: Sequence[ClientInfo] = ()
+    clients: Sequence[ShownClient] = ()
     note: NoteText = field(init=False)
     last_key: KeyEvent | None = None
     held: dict[int, str] = field(default_factory=dict)

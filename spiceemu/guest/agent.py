@@ -88,7 +88,7 @@ class ClientAnnounced:
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorsRequested:
+class MonitorsWanted:
     """The client would like these monitors, those that are on."""
 
     monitors: tuple[RequestedMonitor, ...]
@@ -120,7 +120,7 @@ class FileRefused:
     description: bytes
 
 
-AgentEvent: TypeAlias = ClientAnnounced | MonitorsRequested | DisplayConfigured | PointerPlaced | FileRefused
+AgentEvent: TypeAlias = ClientAnnounced | MonitorsWanted | DisplayConfigured | PointerPlaced | FileRefused
 
 
 class Agent:
@@ -267,7 +267,7 @@ class Agent:
 
     def _on_monitors(self, message: agent.MonitorsConfig) -> None:
         self.say(agent.Reply(message.spec.type))
-        self._tell(MonitorsRequested(_monitors(message)))
+        self._tell(MonitorsWanted(_monitors(message)))
 
     def _on_display_config(self, message: agent.DisplayConfig) -> None:
         self.say(agent.Reply(message.spec.type))

@@ -59,7 +59,7 @@ FROM_CACHE = (ImageType.FROM_CACHE, ImageType.FROM_CACHE_LOSSLESS)
 
 
 @dataclass(slots=True)
-class Screen:
+class SeenPrimary:
     """A primary, from SURFACE_CREATE or MODE on.
 
     :ivar drawn: whether it was drawn on before MARK.
@@ -80,7 +80,7 @@ class DisplayRules(ChannelRules):
         self._ready = False  # the client has sent INIT, or its state, or should have
         self._initialised = False
         self._surfaces = Remembered()
-        self._screen = Screen(marked=True)  # the primary that was made last; there was none
+        self._screen = SeenPrimary(marked=True)  # the primary that was made last; there was none
         self._marked_ahead = False  # by a MARK without a primary
         self._forgot_palettes = False
         self._assumed: set[int] = set()  # surfaces that were named without having been created
@@ -154,7 +154,7 @@ class DisplayRules(ChannelRules):
         self._assumed.discard(number)
         self._surfaces.add(number)
         if number == PRIMARY:
-            self._screen = Screen(marked=self._marked_ahead)
+            self._screen = SeenPrimary(marked=self._marked_ahead)
             self._marked_ahead = False
 
     def surface_destroy(self, message: display.SurfaceDestroy) -> Iterator[Breach]:
@@ -167,7 +167,7 @@ class DisplayRules(ChannelRules):
     def _destroy(self, number: int) -> None:
         self._surfaces.discard(number)
         if number == PRIMARY:
-            self._screen = Screen(marked=True)
+            self._screen = SeenPrimary(marked=True)
 
     def _is_there(self, number: int) -> bool:
         return number in self._surfaces or number in self._assumed

@@ -16,7 +16,7 @@ from spiceemu.protocol.messages import base, main
 from spiceemu.protocol.messages.message import CLIENT, SERVER, Message
 
 
-class Arrival(Enum):
+class ArrivalStep(Enum):
     """Where a session stands that comes from another server, or does not."""
 
     PARKED = auto()
@@ -29,9 +29,9 @@ class Arrival(Enum):
 
 
 _WAITING_FOR = {
-    Arrival.PARKED: "before main.MigrateEnd or main.MigrateDstDoSeamless of the client",
-    Arrival.ASKED: "before the answer to main.MigrateDstDoSeamless",
-    Arrival.AGREED: "before base.MigrateData of the client",
+    ArrivalStep.PARKED: "before main.MigrateEnd or main.MigrateDstDoSeamless of the client",
+    ArrivalStep.ASKED: "before the answer to main.MigrateDstDoSeamless",
+    ArrivalStep.AGREED: "before base.MigrateData of the client",
 }
 _ANSWERS = (main.MigrateDstSeamlessAck, main.MigrateDstSeamlessNack)
 
@@ -42,7 +42,7 @@ class MainRules(ChannelRules):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         arrives = scene.connection_id != 0
-        self._arrival = Arrival.PARKED if arrives else Arrival.THERE
+        self._arrival = ArrivalStep.PARKED if arrives else ArrivalStep.THERE
         self._agreed = False
         self._spoke = False  # too early
         self._initialised = False
@@ -62,9 +62,9 @@ class MainRules(ChannelRules):
     def _beginning(self, message: Message) -> Iterator[Breach]:
         name = message.spec.name
         answers = isinstance(message, _ANSWERS)
-        if self._arrival is not Arrival.THERE:
-            asked = self._arrival is Arrival.ASKED
-            pings = isinstance(message, base.Ping) and self._arrival is Arrival.AGREED  # 0.15.1 does
+        if self._arrival is not ArrivalStep.THERE:
+            asked = self._arrival is ArrivalStep.ASKED
+            pings = isinstance(message, base.Ping) and self._arrival is ArrivalStep.AGREED  # 0.15.1 does
             if not ((answers and asked) or pings or self._spoke):
                 self._spoke = True
                 yield Breach(name, reason=f"comes {_WAITING_FOR[self._arrival]}")
@@ -173,39 +173,39 @@ class MainRules(ChannelRules):
 
     def arrives(self, message: main.MigrateEnd) -> Iterator[Breach]:
         """MIGRATE_END of the client, at the target: a session with new channels begins."""
-        if self._arrival in (Arrival.PARKED, Arrival.ASKED):
-            self._arrival = Arrival.THERE
+        if self._arrival in (ArrivalStep.PARKED, ArrivalStep.ASKED):
+            self._arrival = ArrivalStep.THERE
             self.session.whole = True
         else:
             yield not_a_target(message)
 
     def asks_for_seamless(self, message: main.MigrateDstDoSeamless) -> Iterator[Breach]:
         """MIGRATE_DST_DO_SEAMLESS, the first message at the target of a seamless migration."""
-        if self._arrival is Arrival.PARKED:
-            self._arrival = Arrival.ASKED
+        if self._arrival is ArrivalStep.PARKED:
+            self._arrival = ArrivalStep.ASKED
             self.session.whole = False
         else:
             yield not_a_target(message)
 
     def agrees(self, _message: main.MigrateDstSeamlessAck) -> Iterator[Breach]:
         """MIGRATE_DST_SEAMLESS_ACK."""
-        if self._arrival is Arrival.ASKED:
-            self._arrival = Arrival.AGREED
+        if self._arrival is ArrivalStep.ASKED:
+            self._arrival = ArrivalStep.AGREED
             self._agreed = True
         self._initialised = True  # the client has had its INIT from the source
         yield from ()
 
     def refuses(self, _message: main.MigrateDstSeamlessNack) -> Iterator[Breach]:
         """MIGRATE_DST_SEAMLESS_NACK: the session moves with new channels."""
-        if self._arrival is Arrival.ASKED:
-            self._arrival = Arrival.PARKED
+        if self._arrival is ArrivalStep.ASKED:
+            self._arrival = ArrivalStep.PARKED
         yield from ()
 
     def state_arrives(self, message: base.MigrateData) -> Iterator[Breach]:
         """MIGRATE_DATA of the client, at the target."""
         if not self._agreed:
             yield Breach(message.spec.name, reason="comes without main.MigrateDstSeamlessAck before it")
-        self._arrival = Arrival.THERE
+        self._arrival = ArrivalStep.THERE
 
     handlers: ClassVar[Mapping[tuple[str, type[Message]], Handler]] = {
         (SERVER, main.Init): init,

@@ -20,7 +20,7 @@ from spiceemu.protocol.levels.level import LEVELS, Level
 MINI, FULL = "mini", "full"
 
 
-class Place(Enum):
+class LinkPlace(Enum):
     """Where a link ended."""
 
     ACCEPTED = "accepted"
@@ -35,7 +35,7 @@ class Place(Enum):
 class Outcome(NamedTuple):
     """How a link ended: where, and with which code (SpiceLinkErr) if the server gave one."""
 
-    place: Place
+    place: LinkPlace
     code: int | None = None
 
     def __str__(self) -> str:
@@ -45,9 +45,9 @@ class Outcome(NamedTuple):
         return f"{LinkErr(self.code).name if known else f'code {self.code}'} {self.place.value}"
 
 
-ACCEPTED, SILENCE = Outcome(Place.ACCEPTED), Outcome(Place.SILENCE)
+ACCEPTED, SILENCE = Outcome(LinkPlace.ACCEPTED), Outcome(LinkPlace.SILENCE)
 
-OVER_ANOTHER_WAY = (Outcome(Place.REPLY, LinkErr.NEED_SECURED), Outcome(Place.REPLY, LinkErr.NEED_UNSECURED))
+OVER_ANOTHER_WAY = (Outcome(LinkPlace.REPLY, LinkErr.NEED_SECURED), Outcome(LinkPlace.REPLY, LinkErr.NEED_UNSECURED))
 """What a server is told to answer, at every level: the channel is there, on its other port."""
 
 
@@ -143,7 +143,7 @@ class ProbeReport:
     @property
     def asks_password(self) -> bool:
         """Whether a client must know a password."""
-        return self.refusals[Question.PASSWORD].outcome == Outcome(Place.RESULT, LinkErr.PERMISSION_DENIED)
+        return self.refusals[Question.PASSWORD].outcome == Outcome(LinkPlace.RESULT, LinkErr.PERMISSION_DENIED)
 
     @property
     def exact(self) -> tuple[str, ...]:
@@ -181,29 +181,31 @@ def missing_channel(level: Level) -> Outcome:
     """How a level refuses a channel that is not there."""
     if level.has(Feature.SILENT_REFUSAL):
         return SILENCE
-    return Outcome(Place.RESULT, LinkErr.CHANNEL_NOT_AVAILABLE)
+    return Outcome(LinkPlace.RESULT, LinkErr.CHANNEL_NOT_AVAILABLE)
 
 
 def refusal(level: Level, question: Question, *, asks_password: bool) -> Outcome | None:
     """What a level answers to a question; None where it cannot be asked."""
-    denied = Outcome(Place.RESULT, LinkErr.PERMISSION_DENIED)
-    let_through = Outcome(Place.RESULT, LinkErr.BAD_CONNECTION_ID)  # these are asked with a session that is not there
+    denied = Outcome(LinkPlace.RESULT, LinkErr.PERMISSION_DENIED)
+    let_through = Outcome(
+        LinkPlace.RESULT, LinkErr.BAD_CONNECTION_ID
+    )  # these name a session that is not there
     match question:
         case Question.MAGIC:
-            return Outcome(Place.REPLY, LinkErr.INVALID_MAGIC)
+            return Outcome(LinkPlace.REPLY, LinkErr.INVALID_MAGIC)
         case Question.SIZE:
-            return Outcome(Place.REPLY, LinkErr.INVALID_DATA)
+            return Outcome(LinkPlace.REPLY, LinkErr.INVALID_DATA)
         case Question.MAJOR_0:
             return SILENCE
         case Question.MAJOR_1 | Question.MAJOR_3:
-            return Outcome(Place.REPLY, LinkErr.VERSION_MISMATCH)
+            return Outcome(LinkPlace.REPLY, LinkErr.VERSION_MISMATCH)
         case Question.DISPLAY:
             return missing_channel(level)
         case Question.SESSION:
             return let_through
         case Question.MECHANISM:
             asked = CommonCap.PROTOCOL_AUTH_SELECTION in level.advertised(None)
-            return Outcome(Place.SECOND_REPLY, LinkErr.INVALID_DATA) if asked else None
+            return Outcome(LinkPlace.SECOND_REPLY, LinkErr.INVALID_DATA) if asked else None
         case Question.PASSWORD:
             return denied if asks_password else let_through
         case Question.TICKET:

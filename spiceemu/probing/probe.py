@@ -15,6 +15,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from spiceemu.errors import AddressUnavailable, IllegalMessage, InvalidValue, LimitExceeded, LinkError, RemoteError
+from spiceemu.probing.connection import MAX_RECEIVED, ProbeConnection
 from spiceemu.probing.likeness import (
     ACCEPTED,
     FULL,
@@ -22,13 +23,12 @@ from spiceemu.probing.likeness import (
     SILENCE,
     Answer,
     ChannelAnswer,
+    LinkPlace,
     Outcome,
-    Place,
     ProbeReport,
     Question,
     client_words,
 )
-from spiceemu.probing.wire import MAX_RECEIVED, Wire
 from spiceemu.protocol.capabilities import ChannelType, CommonCap, has_capability
 from spiceemu.protocol.enums import LinkErr
 from spiceemu.protocol.framing import FULL_HEADER, MINI_HEADER, FrameReader, FrameWriter
@@ -71,9 +71,9 @@ CACHE_SIZE = 1 << 20
 INIT_ID, INIT_SIZE = main.Init.spec.ids[SERVER], 32
 
 PLACES = {
-    ClientLinkState.REPLY: Place.REPLY,
-    ClientLinkState.RESULT: Place.RESULT,
-    ClientLinkState.REFUSAL: Place.SECOND_REPLY,
+    ClientLinkState.REPLY: LinkPlace.REPLY,
+    ClientLinkState.RESULT: LinkPlace.RESULT,
+    ClientLinkState.REFUSAL: LinkPlace.SECOND_REPLY,
 }
 
 
@@ -133,8 +133,8 @@ class _Probe:
         self._password = password
         self._timeout = timeout
         self._stalls = 0
-        self._wires: list[Wire] = []
-        self._channels: list[Wire] = []
+        self._wires: list[ProbeConnection] = []
+        self._channels: list[ProbeConnection] = []
         """Those that were accepted, in the order of their links; main is the first."""
         self._session_id = 0
 
@@ -185,7 +185,7 @@ class _Probe:
 
     # Links
 
-    async def _connect(self) -> Wire:
+    async def _connect(self) -> ProbeConnection:
         """A new connection, within the time for one answer.
 
         :raises AddressUnavailable: nobody answers, or TLS fails.
@@ -194,10 +194,10 @@ class _Probe:
         try:
             async with asyncio.timeout(self._timeout):
                 if self._unix_path is not None:
-                    _, wire = await loop.create_unix_connection(Wire, self._unix_path)
+                    _, wire = await loop.create_unix_connection(ProbeConnection, self._unix_path)
                 else:
                     assert self._port is not None
-                    _, wire = await loop.create_connection(Wire, self._host, self._port, ssl=self._tls)
+                    _, wire = await loop.create_connection(ProbeConnection, self._host, self._port, ssl=self._tls)
         except TimeoutError:
             text = f"cannot connect to {self.address}: no answer in {self._timeout:g} s"
             raise AddressUnavailable(text) from None
@@ -229,7 +229,7 @@ class _Probe:
             async with asyncio.timeout(self._timeout):
                 answer = await self._complete(wire, link, first, garbled)
         except TimeoutError:
-            answer = Answer(Outcome(Place.STALL))
+            answer = Answer(Outcome(LinkPlace.STALL))
             self._stalls += 1
             if self._stalls > MAX_STALLS:
                 text = f"no answer in {self._timeout:g} s to more than MAX_STALLS {MAX_STALLS} questions"
@@ -241,7 +241,7 @@ class _Probe:
             wire.close()
         return answer
 
-    async def _complete(self, wire: Wire, link: ClientLink, first: bytes, garbled: bool) -> Answer:
+    async def _complete(self, wire: ProbeConnection, link: ClientLink, first: bytes, garbled: bool) -> Answer:
         """Send and receive until a link has ended, one way or the other."""
         received = b""
         data = first or link.data_to_send()
@@ -251,7 +251,7 @@ class _Probe:
             wire.send(data[:-TICKET_SIZE] + bytes(TICKET_SIZE) if garbled and received and data else data)
             piece = await wire.read()
             if not piece:
-                outcome = Outcome(Place.CUT) if received else SILENCE
+                outcome = Outcome(LinkPlace.CUT) if received else SILENCE
                 break
             received += piece[: HEADER.size + MAX_LINK_SIZE - len(received)]
             try:
@@ -331,7 +331,7 @@ class _Probe:
         wire.ignoring = True
         return answer, header, listed
 
-    async def _read_main(self, wire: Wire, received: bytes) -> tuple[str, list[tuple[int, int]]]:
+    async def _read_main(self, wire: ProbeConnection, received: bytes) -> tuple[str, list[tuple[int, int]]]:
         """Read until the channels are listed, and ask for the list as soon as there is a session."""
         while len(received) < FULL_HEADER.size:
             received += await self._more(wire)
@@ -351,7 +351,7 @@ class _Probe:
                     return header, _listed(main.ChannelsList.parse(body))
             received = await self._more(wire)
 
-    async def _more(self, wire: Wire) -> bytes:
+    async def _more(self, wire: ProbeConnection) -> bytes:
         piece = await wire.read()
         if not piece:
             raise IllegalMessage("it closes main before it has listed the channels")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from spiceemu.errors import InvalidValue, WrongState
-from spiceemu.recordings.relayed import READ_SIZE, BrokenOff, RelayedConnection, Side
+from spiceemu.recordings.relayed import READ_SIZE, BrokenOff, RelayedConnection, RelaySide
 from spiceemu.serving import listeners
 from spiceemu.serving.wiretap import Wire, WireTap, reset_when_closed
 
@@ -67,7 +67,7 @@ class Target:
     def __str__(self) -> str:
         return self.unix_path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
 
-    async def connect(self) -> Side:
+    async def connect(self) -> RelaySide:
         """Connect to it.
 
         :returns: the server's end of the relay.
@@ -86,7 +86,7 @@ class Target:
             raise BrokenOff(f"cannot reach {self} in {CONNECT_TIMEOUT:g} s (CONNECT_TIMEOUT)") from error
         except OSError as error:
             raise BrokenOff(f"cannot reach {self}: {listeners.reason_of(error)}") from error
-        return Side("the server", *streams)
+        return RelaySide("the server", *streams)
 
 
 _TARGET = re.compile(r"(?:spice://)?(?P<host>\[[^\[\]/@?]+\]|[^\[\]:/@?]+):(?P<port>[0-9]{1,5})/?")
@@ -258,7 +258,7 @@ class Relay:
     async def _relay(self, connection: Wire, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Everything of one connection; only what an observer raises leaves it."""
         reason = "the relay ends"
-        ends: list[Side] = []
+        ends: list[RelaySide] = []
         broken = False
         relayed = RelayedConnection(connection, self.observer)
         try:
@@ -267,7 +267,7 @@ class Relay:
                 if tls is not None:
                     await relayed.wait_for_tls()
                 relayed.check()
-                ends.append(await Side.accepted(accepted, tls))
+                ends.append(await RelaySide.accepted(accepted, tls))
                 if tls is not None:
                     relayed.tapped.secured()
                 relayed.check()

@@ -35,7 +35,7 @@ class RelayedConnection:
         """Why a tap has ended it; empty if none has."""
         self.is_reset = False
         self._over = asyncio.Event()
-        self._outlets: dict[str, Side] = {}
+        self._outlets: dict[str, RelaySide] = {}
         to_client, to_server = (
             Way(partial(self._write, name), end=self._end, reset=self._reset) for name in ("client", "server")
         )
@@ -73,7 +73,7 @@ class RelayedConnection:
         if self._over.is_set():
             raise BrokenOff(self.reason)
 
-    async def run(self, client: Side, server: Side) -> None:
+    async def run(self, client: RelaySide, server: RelaySide) -> None:
         """Pass on what both sides send, until they or a tap end it.
 
         :raises BrokenOff: a side broke off, or a tap has reset it.
@@ -101,7 +101,7 @@ class RelayedConnection:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Side:
+class RelaySide:
     """A connection of ours: with the client, or with the server."""
 
     def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -125,7 +125,7 @@ class Side:
             raise BrokenOff(f"no TLS with the client: {listeners.reason_of(error)}") from error
         return cls("the client", reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
-    async def pass_on(self, tell: Callable[[bytes], None], way: Way, other: Side) -> None:
+    async def pass_on(self, tell: Callable[[bytes], None], way: Way, other: RelaySide) -> None:
         """Pass on what comes from here until there is no more.
 
         :param tell: takes it to the tap, behind which it goes on its way to the other.

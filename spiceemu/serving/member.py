@@ -72,6 +72,8 @@ class Member:
         self.events = events
         self.messages = messages
         self.connections: list[Connection] = []
+        self.version = (0, 0)
+        """Major and minor version of the protocol that its link named."""
         self.failures: list[Failure] = []
         self.ready = False
         """Whether a display channel has been ready."""
@@ -98,6 +100,7 @@ class Member:
         :returns: the connection's place.
         """
         channel = self.session.open(linked, connection.wake, now)
+        self.version = (linked.request.major, linked.request.minor)
         self.connections.append(connection)
         self.post(ChannelOpened(channel.type, channel.id))
         return Place(self, connection, channel)

@@ -24,7 +24,10 @@ MAX_UNLINKED = 1024
 """Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
 
 MAX_EVENTS = 100_000
+"""Most events kept of a client, unless told otherwise."""
+
 MAX_MESSAGES = 10_000
+"""Most messages kept of a client, both ways, unless told otherwise."""
 
 
 class Tls:

@@ -67,16 +67,16 @@ class Stall:
 
 
 @dataclass(frozen=True)
-class Reset:
+class ResetConnection:
     """The connection breaks off (TCP's RST). On a unix socket, which has no such thing, it just ends."""
 
 
 @dataclass(frozen=True)
-class End:
+class EndConnection:
     """The connection is closed after what has passed."""
 
 
-Pause: TypeAlias = Delay | Stall | Reset | End
+Pause: TypeAlias = Delay | Stall | ResetConnection | EndConnection
 """What can be done to a connection besides passing bytes on."""
 
 Action: TypeAlias = bytes | Pause
@@ -227,9 +227,9 @@ class Way:
                 self._timer = asyncio.get_running_loop().call_later(action.seconds, self._go_on)
             elif isinstance(action, Stall):
                 self.stalled = True
-            elif isinstance(action, Reset):
+            elif isinstance(action, ResetConnection):
                 self._finish(self._reset, "reset by a tap")
-            elif isinstance(action, End):
+            elif isinstance(action, EndConnection):
                 self._finish(self._end, "ended by a tap")
             else:
                 action()

@@ -81,7 +81,7 @@ class AgentTalk:
             self._guest.agent.start(self._send, keep_clipboards=keep_clipboards)
             self._guest.agent_client = self
 
-    def resume(self, saved: Any) -> None:
+    def load(self, saved: Any) -> None:
         """Go on where the client was on another server of ours; ``saved`` is what its main channel has saved there."""
         main = self._main()
         if self._guest.agent is not None and saved is not None and main is not None:
@@ -120,7 +120,7 @@ class AgentTalk:
         if not self.is_held:
             return
         match event:
-            case guest_agent.MonitorsRequested(monitors):
+            case guest_agent.MonitorsWanted(monitors):
                 asked = tuple((monitor.x, monitor.y, monitor.width, monitor.height) for monitor in monitors)
                 self._news.append(events.MonitorsRequested(asked))
                 # Who cannot be told of a second head gets none.

@@ -15,17 +15,11 @@ if TYPE_CHECKING:
     from spiceemu.events import Event
     from spiceemu.protocol.messages.message import Message
 
-MAX_EVENTS = 100_000
-"""Most events kept of a client."""
-
 MAX_EVENT_BYTES = 1 << 26
 """Most bytes of memory, about, that they hold of what the client sent, such as its clipboard."""
 
 EVENT_COST = 200
 """Bytes that an event or a message takes by itself, about."""
-
-MAX_MESSAGES = 10_000
-"""Most messages kept of a client, both ways."""
 
 MAX_MESSAGE_BYTES = 1 << 26
 """Most bytes of memory, about, that their bodies hold, such as pixels."""
@@ -77,7 +71,7 @@ class Log(Generic[Entry]):
         return self._unread.popleft() if self._unread else None
 
 
-def event_log(limit: int = MAX_EVENTS) -> Log[Event]:
+def event_log(limit: int) -> Log[Event]:
     """A log of events.
 
     :param limit: how many to keep at most.
@@ -108,7 +102,7 @@ class MessageLog(MessageTap):
     :param limit: how many messages to keep at most.
     """
 
-    def __init__(self, limit: int = MAX_MESSAGES) -> None:
+    def __init__(self, limit: int) -> None:
         self.log: Log[Passed] = Log(limit, _weight, MAX_MESSAGE_BYTES)
 
     def sending(self, channel: TappedChannel, message: Message) -> Iterable[Message]:

@@ -302,7 +302,7 @@ class Session:
         self.shared.mouse_mode = MouseMode(carried["mouse_mode"])
         if carried["mouse_mode_due"]:
             self.main.set_mouse_mode(MOUSE_MODES, self.shared.mouse_mode)
-        self.agent.resume(self.main.passage.carried)
+        self.agent.load(self.main.passage.carried)
         self.main.return_tokens()
 
     def save(self, now: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from spiceemu.desktop.clock import SEGMENTS
-from spiceemu.desktop.desktop import ChannelInfo, ClientInfo, Desktop
+from spiceemu.desktop.desktop import Desktop, ShownChannel, ShownClient
 from spiceemu.desktop.look import AMBER, AZURE, INK, MUTED, PANEL, PAPER, PAPER_INK, ROSE, TEAL, UNLIT, lay_out
 from spiceemu.desktop.state import MAX_NOTE
 from spiceemu.drawing.canvas import Canvas
@@ -30,10 +30,10 @@ SIZES = [(320, 200), (640, 480), (1001, 701), (1024, 768), (1920, 1080), (3840, 
 MOST_AT_ONCE = 500
 """Changes of a new layout; a display channel queues 512 before it gives up and sends a picture."""
 
-CLIENT = ClientInfo(
+CLIENT = ShownClient(
     "3f2a90c1",
     ("client mouse mode",),
-    (ChannelInfo("main:0", True, ("name_and_uuid",)), ChannelInfo("cursor:0", False, ())),
+    (ShownChannel("main:0", True, ("name_and_uuid",)), ShownChannel("cursor:0", False, ())),
 )
 
 

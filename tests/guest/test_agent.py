@@ -18,7 +18,7 @@ from spiceemu.guest.agent import (
     ClientAnnounced,
     DisplayConfigured,
     FileRefused,
-    MonitorsRequested,
+    MonitorsWanted,
     PointerPlaced,
     RequestedMonitor,
 )
@@ -131,7 +131,7 @@ def test_an_agent_may_be_older() -> None:
 def test_monitors_are_answered_and_told(talk: Talk) -> None:
     config = messages.MonitorsConfig(MonitorsFlags.USE_POS, (messages.MonConfig(600, 800, 32, -5, 6),))
     assert talk.say(config) == [messages.Reply(AgentType.MONITORS_CONFIG, AgentResult.SUCCESS)]
-    assert talk.events == [MonitorsRequested((RequestedMonitor(0, 800, 600, -5, 6, positioned=True),))]
+    assert talk.events == [MonitorsWanted((RequestedMonitor(0, 800, 600, -5, 6, positioned=True),))]
 
 
 def test_monitors_that_are_off_are_left_out_but_counted(talk: Talk) -> None:
@@ -143,12 +143,12 @@ def test_monitors_that_are_off_are_left_out_but_counted(talk: Talk) -> None:
             (messages.MonitorMM(0, 0), messages.MonitorMM(203, 271), messages.MonitorMM(0, 0)),
         )
     )
-    assert talk.events == [MonitorsRequested((RequestedMonitor(1, 800, 600, width_mm=271, height_mm=203),))]
+    assert talk.events == [MonitorsWanted((RequestedMonitor(1, 800, 600, width_mm=271, height_mm=203),))]
 
 
 def test_an_empty_layout_is_answered_too(talk: Talk) -> None:
     assert talk.say(messages.MonitorsConfig(0, ())) == [messages.Reply(AgentType.MONITORS_CONFIG)]
-    assert talk.events == [MonitorsRequested(())]
+    assert talk.events == [MonitorsWanted(())]
 
 
 def test_monitors_are_answered_before_anything_was_announced() -> None:

@@ -17,7 +17,7 @@ from spiceemu.protocol.layout.fields import (
     EnumOf,
     FlagsOf,
     ImageBlob,
-    Pointer,
+    PointerTo,
     Record,
     discriminator,
 )
@@ -97,7 +97,7 @@ def _values(layout: Any, holder: Any, record: type[Record], least: int = 0) -> s
     if isinstance(layout, Choice):
         case = layout.select(discriminator(holder, layout.on))
         return st.none() if case is None else _values(case.target, holder, record)
-    if isinstance(layout, Pointer):
+    if isinstance(layout, PointerTo):
         if isinstance(layout.target, ArrayOf) and "." in layout.target.counted_by:  # only a dashed line has this
             count = getattr(holder, layout.target.counted_by.partition(".")[0])
             return st.lists(_values(layout.target.element, holder, record), min_size=count, max_size=count).map(
@@ -155,7 +155,7 @@ def _chosen(layout: Any, holder: Record) -> Any:
 def wrong_values(place: Place) -> st.SearchStrategy[Any]:
     """Values that cannot stand at a place."""
     layout = place.layout
-    if isinstance(layout, Pointer):
+    if isinstance(layout, PointerTo):
         wrong = wrong_values(place._replace(layout=layout.target))
         return st.one_of(st.none(), wrong) if layout.nonnull else wrong.filter(lambda value: value is not None)
     if isinstance(layout, type):

@@ -25,7 +25,8 @@ from spiceemu.events import (
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.messages import base, display, inputs
 from spiceemu.serving.member import Member
-from spiceemu.sessions.log import MAX_EVENTS, MessageLog, event_log
+from spiceemu.serving.options import MAX_EVENTS, MAX_MESSAGES
+from spiceemu.sessions.log import MessageLog, event_log
 
 from ..channels.far_side import Wake, linked
 from .probe import PATIENCE, Probe, serving
@@ -56,7 +57,7 @@ class FakeSession:
 def client_of(session: FakeSession, limit: int = MAX_EVENTS) -> Client:
     """A client of this session, whose events the test posts."""
     make: Any = lambda _tell: session  # noqa: E731
-    events, messages = event_log(limit), MessageLog()
+    events, messages = event_log(limit), MessageLog(MAX_MESSAGES)
     return Client(Member(make, events=events, messages=messages, news=lambda: None, forget=lambda _: None))
 
 

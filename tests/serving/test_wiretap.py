@@ -32,9 +32,9 @@ from spiceemu.serving.wiretap import (
     MAX_HELD,
     Answer,
     Delay,
-    End,
+    EndConnection,
     Pause,
-    Reset,
+    ResetConnection,
     Stall,
     TappedWire,
     Way,
@@ -446,7 +446,7 @@ async def test_the_server_s_bytes_are_joined(kind: str) -> None:
 
 @pytest.mark.parametrize("side", ["client", "server"])
 async def test_cut(kind: str, side: str, link_pieces: list[bytes]) -> None:
-    tap = Answering(side, lambda data: [data[:10], End()])
+    tap = Answering(side, lambda data: [data[:10], EndConnection()])
     async with tapped(kind, tap) as place:
         async with await place.open() as line:
             line.send(line.link.data_to_send())
@@ -569,7 +569,7 @@ async def test_what_a_tap_holds_back_does_not_keep_a_server_from_closing() -> No
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("step", [LinkStep.HEADER, LinkStep.REPLY, LinkStep.LINKED])
 async def test_reset_at_a_step(kind: str, step: LinkStep, secure: bool, certificate: ThrowawayCertificate) -> None:
-    tap = AtStep(step, Reset())
+    tap = AtStep(step, ResetConnection())
     async with tapped(kind, tap, certificate=certificate if secure else None) as place:
         async with await place.open() as line:
             with pytest.raises(ConnectionResetError):
@@ -581,7 +581,7 @@ async def test_reset_at_a_step(kind: str, step: LinkStep, secure: bool, certific
 
 
 async def test_reset_as_soon_as_a_client_connects(kind: str) -> None:
-    tap = AtStep(LinkStep.CONNECTED, Delay(MOMENT), Reset())
+    tap = AtStep(LinkStep.CONNECTED, Delay(MOMENT), ResetConnection())
     async with tapped(kind, tap) as place, await place.open() as line:
         with pytest.raises(ConnectionResetError):
             await line.read_all()
@@ -590,7 +590,7 @@ async def test_reset_as_soon_as_a_client_connects(kind: str) -> None:
 
 @pytest.mark.parametrize("side", ["client", "server"])
 async def test_reset_by_what_is_sent(kind: str, side: str) -> None:
-    tap = Answering(side, lambda data: [data[:5], Reset()])
+    tap = Answering(side, lambda data: [data[:5], ResetConnection()])
     async with tapped(kind, tap) as place, await place.open() as line:
         line.send(line.link.data_to_send())
         with pytest.raises(ConnectionResetError):
@@ -604,7 +604,7 @@ async def test_end_at_a_step(kind: str, step: LinkStep, secure: bool, certificat
     """Behind a step of the server what it sent has come."""
     if secure and step is LinkStep.CONNECTED:
         step = LinkStep.TLS
-    tap = AtStep(step, End())
+    tap = AtStep(step, EndConnection())
     async with tapped(kind, tap, certificate=certificate if secure else None) as place:
         async with await place.open() as line:
             if step not in (LinkStep.CONNECTED, LinkStep.TLS):
@@ -619,7 +619,7 @@ async def test_end_at_a_step(kind: str, step: LinkStep, secure: bool, certificat
     assert tap.reasons == {1: "ended by a tap"}
 
 
-@pytest.mark.parametrize("pause", [End(), Reset()])
+@pytest.mark.parametrize("pause", [EndConnection(), ResetConnection()])
 async def test_a_connection_that_ends_before_its_handshake(
     kind: str, pause: Pause, certificate: ThrowawayCertificate
 ) -> None:
@@ -728,7 +728,7 @@ async def test_a_way_performs_in_order() -> None:
     way = Way(done.append, end=done.append, reset=done.append)
     way.push([b"one", Delay(MOMENT), b"two"])
     way.then(lambda: done.append("then"))
-    way.push([b"three", b"", End(), b"never"])
+    way.push([b"three", b"", EndConnection(), b"never"])
     assert done == [b"one"]
     assert way.waiting
     assert not await way.passed()

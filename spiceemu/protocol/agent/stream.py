@@ -11,8 +11,8 @@ Each side starts with the tokens that the other one granted it: the client with 
 ten from every server; the server with those of AGENT_START, 4294967295 from every client, which is no limit. A server
 gives tokens back five at a time, with AGENT_TOKEN, as the agent takes the pieces.
 
-Where a conversation moves to another server, as in a migration, ``state()`` of each class gives what it holds as plain
-data, and ``restore()`` of the other server's takes it.
+Where a conversation moves to another server, as in a migration, ``save()`` of each class gives what it holds as plain
+data, and ``load()`` of the other server's takes it.
 
 Sources: spice-protocol ``spice/vd_agent.h``; spice-server ``agent-msg-filter.c``, ``reds.cpp``, ``char-device.cpp``.
 """
@@ -85,11 +85,11 @@ class AgentReader:
         """Forget an incomplete message; for when the agent or the client has gone."""
         self._held.clear()
 
-    def state(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """What is held of an incomplete message."""
         return {"held": bytes(self._held)}
 
-    def restore(self, state: Any, path: str = "reader") -> None:
+    def load(self, state: Any, path: str = "reader") -> None:
         """Go on where another reader has stopped.
 
         :raises InvalidValue: naming what cannot be; nothing changed.
@@ -169,11 +169,11 @@ class AgentWriter:
         self._waiting.clear()
         self._waiting_bytes = 0
 
-    def state(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """What waits, as one piece of data and the sizes of its pieces, and for how many there are tokens."""
         return {"tokens": self.tokens, "waiting": b"".join(self._waiting), "sizes": [*map(len, self._waiting)]}
 
-    def restore(self, state: Any, path: str = "writer") -> None:
+    def load(self, state: Any, path: str = "writer") -> None:
         """Go on where another writer has stopped.
 
         :raises InvalidValue: naming what cannot be; nothing changed.
@@ -219,11 +219,11 @@ class AgentTokens:
         self.left = granted
         self._taken = taken
 
-    def state(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """What is left, and what was taken since tokens were given back."""
         return {"left": self.left, "taken": self._taken}
 
-    def restore(self, state: Any, path: str = "tokens") -> None:
+    def load(self, state: Any, path: str = "tokens") -> None:
         """Go on where others have stopped.
 
         :raises InvalidValue: naming what cannot be; nothing changed.

@@ -21,7 +21,7 @@ from spiceemu.protocol.layout.fields import (
     ImageBlob,
     Nothing,
     Packed,
-    Pointer,
+    PointerTo,
     Record,
     discriminator,
     is_record,
@@ -80,7 +80,7 @@ def _size(layout: Any, value: str, owner: str, writer: Writer) -> str:
     scalar = scalar_of(layout)
     if scalar:
         return str(scalar.size)
-    if isinstance(layout, Pointer):
+    if isinstance(layout, PointerTo):
         return "4"
     if isinstance(layout, Nothing):
         return "0"
@@ -134,7 +134,7 @@ class _EmitWriter(Writer):
             local = self.variable("x")
             self.line(f"{local} = {value}")
             self.record(layout, local)
-        elif isinstance(layout, Pointer):
+        elif isinstance(layout, PointerTo):
             self.pointer(layout, value, owner)
         elif isinstance(layout, Bytes) and not isinstance(layout, Blob | ImageBlob):
             self.line(f"if len({value}) != {layout.length}: raise wrong_size({value}, {layout.length})")
@@ -183,7 +183,7 @@ class _EmitWriter(Writer):
             self.line(f"for e in {value}:")
             self.line(f"    free = {emit}(e, out, queue, free)")
 
-    def pointer(self, layout: Pointer, value: str, owner: str) -> None:
+    def pointer(self, layout: PointerTo, value: str, owner: str) -> None:
         inner: Any = layout.target
         target, place, size = self.variable("t"), self.variable("p"), self.variable("n")
         if is_record(inner):
@@ -286,7 +286,7 @@ def _explain_value(value: Any, layout: Any, path: str, owner: Any) -> str | None
         except struct.error as error:
             return f"{path}: {value!r} does not fit {scalar.size * 8} bits ({error})"
         return None
-    if isinstance(layout, Pointer):
+    if isinstance(layout, PointerTo):
         count = own_count(layout.target)
         if count and isinstance(value, Sequence | None) and len(value or ()) != getattr(owner, count):
             return f"{path}: {_wrong_count(value, getattr(owner, count))}"

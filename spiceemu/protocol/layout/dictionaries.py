@@ -18,7 +18,7 @@ from spiceemu.protocol.layout.fields import (
     ArrayOf,
     Choice,
     EnumOf,
-    Pointer,
+    PointerTo,
     Record,
     RecordType,
     discriminator,
@@ -102,7 +102,7 @@ def _convert(layout: Any, value: Any, holder: Any, convert: Callable[[type[Recor
         return _convert(case.target, value[case.name], holder, convert)
     if value is None:
         return None
-    if isinstance(layout, Pointer):
+    if isinstance(layout, PointerTo):
         return _convert(layout.target, value, holder, convert)
     if isinstance(layout, ArrayOf):
         items = (_convert(layout.element, item, holder, convert) for item in value)

@@ -156,7 +156,7 @@ class Nothing(Construct):  # type: ignore[misc]
         return obj
 
 
-class Pointer(Construct):  # type: ignore[misc]
+class PointerTo(Construct):  # type: ignore[misc]
     """A u32 offset from the body's start to ``target``; 0 is null, which ``nonnull`` forbids."""
 
     def __init__(self, target: Construct | type[Record], *, nonnull: bool = False) -> None:

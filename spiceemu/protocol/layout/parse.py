@@ -20,7 +20,7 @@ from spiceemu.protocol.layout.fields import (
     ImageBlob,
     Nothing,
     Packed,
-    Pointer,
+    PointerTo,
     Record,
     is_record,
 )
@@ -82,9 +82,9 @@ def fixed_source(record: type[Record], names: dict[str, Any], functions_of: Func
 class _ParseWriter(Writer):
     def __init__(self, names: dict[str, Any], functions_of: FunctionsOf) -> None:
         super().__init__(names, functions_of)
-        self.run: list[tuple[str, str, str, Pointer | None]] = []  # struct code, variable, path, pointer
+        self.run: list[tuple[str, str, str, PointerTo | None]] = []  # struct code, variable, path, pointer
         self.ahead = 0  # bytes read since the variable ``o`` was last set
-        self.pointers: list[tuple[str, Pointer, str, dict[str, str]]] = []  # met in this block, not yet followed
+        self.pointers: list[tuple[str, PointerTo, str, dict[str, str]]] = []  # met in this block, not yet followed
 
     def offset(self, more: int = 0) -> str:
         return f"o + {self.ahead + more}" if self.ahead + more else "o"
@@ -165,7 +165,7 @@ class _ParseWriter(Writer):
             self.run.append((scalar.code, variable, path, None))
             siblings[name] = variable
             return f"{self.bind('get', scalar.enum.members.get)}({variable}, {variable})" if scalar.enum else variable
-        if isinstance(layout, Pointer):
+        if isinstance(layout, PointerTo):
             self.run.append(("I", variable, path, layout))
             self.pointers.append((variable, layout, path, siblings))
         elif isinstance(layout, Nothing):

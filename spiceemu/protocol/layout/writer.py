@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from construct import Adapter, FormatField, Rebuild
 
-from spiceemu.protocol.layout.fields import Choice, EnumOf, Pointer, Record, is_record
+from spiceemu.protocol.layout.fields import Choice, EnumOf, PointerTo, Record, is_record
 
 
 class Functions(NamedTuple):
@@ -94,7 +94,7 @@ def least_size(layout: Any) -> int:
     scalar = scalar_of(layout)
     if scalar:
         return scalar.size
-    return 4 if isinstance(layout, Pointer) else 0
+    return 4 if isinstance(layout, PointerTo) else 0
 
 
 def has_pointers(layout: Any) -> bool:
@@ -103,4 +103,4 @@ def has_pointers(layout: Any) -> bool:
         return any(has_pointers(field.layout) for field in layout.wire_fields)
     if isinstance(layout, Choice):
         return any(has_pointers(case.target) for case in layout.cases)
-    return isinstance(layout, Pointer)
+    return isinstance(layout, PointerTo)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spiceemu.protocol.capabilities import PlaybackCap, RecordCap, is_channel_type, type_name
 from spiceemu.protocol.enums import AudioDataMode, BitmapFmt, SurfaceFlags, SurfaceFmt
-from spiceemu.protocol.layout.fields import Choice, Pointer, is_record
+from spiceemu.protocol.layout.fields import Choice, PointerTo, is_record
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.needs import (
     ALPHA_ONLY,
@@ -202,7 +202,7 @@ def _paths_to_images(record_type: type[Record]) -> Iterator[tuple[str, ...]]:
         layout: Any = field.layout
         targets: list[Any] = [case.target for case in layout.cases] if isinstance(layout, Choice) else [layout]
         for target in targets:
-            inner = target.target if isinstance(target, Pointer) else target
+            inner = target.target if isinstance(target, PointerTo) else target
             if inner is Image:
                 yield (field.name,)
             elif is_record(inner):

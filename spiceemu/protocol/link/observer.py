@@ -32,7 +32,7 @@ from spiceemu.protocol.link.layouts import (
     agreed,
     read_capabilities,
 )
-from spiceemu.protocol.link.sides import MAX_UNDECIDED, SECRETS, WAITS, Field, Side
+from spiceemu.protocol.link.sides import MAX_UNDECIDED, SECRETS, WAITS, LinkField, Side
 from spiceemu.protocol.link.ticket import TICKET_SIZE
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class LinkObserver:
     @property
     def refused(self) -> bool:
         """Whether no messages will follow that can be read."""
-        return self._server.field is Field.REFUSED or self._client.field is Field.REFUSED
+        return self._server.field is LinkField.REFUSED or self._client.field is LinkField.REFUSED
 
     def client_data(self, data: bytes) -> bytes:
         """Take bytes of the client; return as many with the secrets zeroed."""
@@ -131,9 +131,9 @@ class LinkObserver:
         at, end = 0, len(data)
         while at < end:
             field = side.field
-            if field is Field.MESSAGES:
+            if field is LinkField.MESSAGES:
                 return bytes(kept) + data[at:] if at else data
-            if field is Field.REFUSED:
+            if field is LinkField.REFUSED:
                 break
             if field in WAITS:
                 side.remember(data[at:])
@@ -158,7 +158,7 @@ class LinkObserver:
         handlers = _CLIENT if side is self._client else _SERVER
         try:
             handlers[side.field](self, side, piece)
-            while not side.missing and side.field in (Field.NAME, Field.NAMES, Field.TEXT, Field.DATA):
+            while not side.missing and side.field in (LinkField.NAME, LinkField.NAMES, LinkField.TEXT, LinkField.DATA):
                 handlers[side.field](self, side, b"")
         except (LinkError, LimitExceeded) as error:
             self._fail(side, str(error))
@@ -175,7 +175,7 @@ class LinkObserver:
         self._receive(side, data)
         if forgotten and side.field in WAITS:
             side.forgotten = True
-        elif forgotten and side.field not in (Field.MESSAGES, Field.REFUSED):
+        elif forgotten and side.field not in (LinkField.MESSAGES, LinkField.REFUSED):
             text = f"link: the {side.name} sent over {MAX_UNDECIDED} bytes before they could be read (MAX_UNDECIDED)"
             self._fail(side, text)
 
@@ -184,33 +184,33 @@ class LinkObserver:
         if side.field not in WAITS:
             return
         if self._over:
-            side.expect(Field.REFUSED)
-        elif side.field is Field.REPLY_WAIT:
+            side.expect(LinkField.REFUSED)
+        elif side.field is LinkField.REPLY_WAIT:
             self._decide_client()
-        elif side.field is Field.MECHANISM_WAIT:
+        elif side.field is LinkField.MECHANISM_WAIT:
             self._decide_server()
-        elif side.field is Field.STEP_WAIT:
+        elif side.field is LinkField.STEP_WAIT:
             if self._completed == side.steps:
-                side.expect(Field.RESULT_WAIT)
+                side.expect(LinkField.RESULT_WAIT)
             elif self._answered >= side.steps:
-                side.expect(Field.DATA_SIZE, U32.size)
-        if side.field is Field.RESULT_WAIT and self.result == 0:
+                side.expect(LinkField.DATA_SIZE, U32.size)
+        if side.field is LinkField.RESULT_WAIT and self.result == 0:
             self._begin_messages(side)
 
     def _decide_client(self) -> None:
         assert self.client_common is not None
         if not has_capability(self.client_common, CommonCap.PROTOCOL_AUTH_SELECTION):
-            self._client.expect(Field.TICKET, TICKET_SIZE)  # whatever the server says
+            self._client.expect(LinkField.TICKET, TICKET_SIZE)  # whatever the server says
         elif (selects := self._agreed(CommonCap.PROTOCOL_AUTH_SELECTION)) is not None:
             size = U32.size if selects else TICKET_SIZE
-            self._client.expect(Field.MECHANISM if selects else Field.TICKET, size)
+            self._client.expect(LinkField.MECHANISM if selects else LinkField.TICKET, size)
 
     def _decide_server(self) -> None:
         selects = self._agreed(CommonCap.PROTOCOL_AUTH_SELECTION)
         if self.mechanism == CommonCap.AUTH_SASL:
-            self._server.expect(Field.NAMES_SIZE, U32.size)
+            self._server.expect(LinkField.NAMES_SIZE, U32.size)
         elif self.mechanism is not None or selects is False:
-            self._server.expect(Field.RESULT, U32.size)
+            self._server.expect(LinkField.RESULT, U32.size)
 
     def _agreed(self, capability: int) -> bool | None:
         if self.client_common is None or self.server_common is None:
@@ -218,7 +218,7 @@ class LinkObserver:
         return agreed(capability, self.client_common, self.server_common)
 
     def _begin_messages(self, side: Side) -> None:
-        side.expect(Field.MESSAGES)
+        side.expect(LinkField.MESSAGES)
         if side is self._client:
             self.client_start = side.taken
         else:
@@ -229,17 +229,17 @@ class LinkObserver:
     def _refuse(self) -> None:
         """Hide what follows. A client that is still within its link message is read to the message's end."""
         self._over = True
-        self._server.expect(Field.REFUSED)
-        if self._client.field not in (Field.MAGIC, Field.HEADER, Field.MESSAGE):
-            self._client.expect(Field.REFUSED)
+        self._server.expect(LinkField.REFUSED)
+        if self._client.field not in (LinkField.MAGIC, LinkField.HEADER, LinkField.MESSAGE):
+            self._client.expect(LinkField.REFUSED)
 
     def _fail(self, side: Side, text: str) -> None:
         self.failure = self.failure or text
-        if side is self._client and self._server.field in (Field.MAGIC, Field.HEADER, Field.REPLY):
+        if side is self._client and self._server.field in (LinkField.MAGIC, LinkField.HEADER, LinkField.REPLY):
             self._over = True  # but the server's reply, which says what it thinks of it, is read
-            side.expect(Field.REFUSED)
+            side.expect(LinkField.REFUSED)
         else:
-            side.expect(Field.REFUSED)
+            side.expect(LinkField.REFUSED)
             self._refuse()
 
     # Fields of the client
@@ -247,48 +247,48 @@ class LinkObserver:
     def _on_magic(self, side: Side, piece: bytes) -> None:
         if piece != MAGIC:
             raise InvalidMagic(f"link: the {side.name}'s magic is {piece!r} instead of {MAGIC!r}")
-        side.expect(Field.HEADER, HEADER_REST.size)
+        side.expect(LinkField.HEADER, HEADER_REST.size)
 
     def _on_client_header(self, side: Side, piece: bytes) -> None:
         major, minor, size = HEADER_REST.unpack(piece)
         self.client_version = (major, minor)
         if major != MAJOR:
             raise VersionMismatch(f"link: the client's major version is {major} instead of {MAJOR}")
-        side.expect(Field.MESSAGE, _checked(size, LINK_MESSAGE.size, "link message"))
+        side.expect(LinkField.MESSAGE, _checked(size, LINK_MESSAGE.size, "link message"))
 
     def _on_message(self, side: Side, piece: bytes) -> None:
         self.connection_id, self.channel_type, self.channel_id, *lists = LINK_MESSAGE.unpack_from(piece)
         self.client_common, self.client_channel = read_capabilities("link message", piece, LINK_MESSAGE.size, *lists)
-        side.expect(Field.REPLY_WAIT)
+        side.expect(LinkField.REPLY_WAIT)
 
     def _on_mechanism(self, side: Side, piece: bytes) -> None:
         (self.mechanism,) = U32.unpack(piece)
         if self.mechanism == CommonCap.AUTH_SASL:
-            side.expect(Field.NAME_SIZE, U32.size)
+            side.expect(LinkField.NAME_SIZE, U32.size)
         elif self.mechanism == CommonCap.AUTH_SPICE:
-            side.expect(Field.TICKET, TICKET_SIZE)
+            side.expect(LinkField.TICKET, TICKET_SIZE)
         else:
-            side.expect(Field.REFUSED)  # nobody knows what comes; the server's refusal is read
+            side.expect(LinkField.REFUSED)  # nobody knows what comes; the server's refusal is read
 
     def _on_ticket(self, side: Side, _piece: bytes) -> None:
         self._begin_messages(side)
 
     def _on_name_size(self, side: Side, piece: bytes) -> None:
-        side.expect(Field.NAME, _bounded(piece, MAX_SASL_NAME, "the mechanism's name", "MAX_SASL_NAME"))
+        side.expect(LinkField.NAME, _bounded(piece, MAX_SASL_NAME, "the mechanism's name", "MAX_SASL_NAME"))
 
     def _on_name(self, side: Side, piece: bytes) -> None:
         self.sasl_mechanism = piece.decode("ascii", "backslashreplace")
-        side.expect(Field.DATA_SIZE, U32.size)
+        side.expect(LinkField.DATA_SIZE, U32.size)
 
     def _on_client_data(self, side: Side, _piece: bytes) -> None:
-        side.expect(Field.STEP_WAIT)
+        side.expect(LinkField.STEP_WAIT)
 
     # Fields of the server
 
     def _on_server_header(self, side: Side, piece: bytes) -> None:
         major, minor, size = HEADER_REST.unpack(piece)
         self.server_version = (major, minor)
-        side.expect(Field.REPLY, _checked(size, LINK_REPLY.size, "link reply"))
+        side.expect(LinkField.REPLY, _checked(size, LINK_REPLY.size, "link reply"))
 
     def _on_reply(self, side: Side, piece: bytes) -> None:
         self.error, _, *lists = LINK_REPLY.unpack_from(piece)
@@ -299,35 +299,35 @@ class LinkObserver:
         if self.server_version[0] != MAJOR:
             raise VersionMismatch(f"link: the server's major version is {self.server_version[0]} instead of {MAJOR}")
         self.server_common, self.server_channel = read_capabilities("link reply", piece, LINK_REPLY.size, *lists)
-        side.expect(Field.MECHANISM_WAIT)
+        side.expect(LinkField.MECHANISM_WAIT)
 
     def _on_names_size(self, side: Side, piece: bytes) -> None:
         if piece == MAGIC:
-            side.expect(Field.HEADER, HEADER_REST.size)
+            side.expect(LinkField.HEADER, HEADER_REST.size)
             return
-        side.expect(Field.NAMES, _bounded(piece, MAX_SASL_NAMES, "the mechanisms' names", "MAX_SASL_NAMES"))
+        side.expect(LinkField.NAMES, _bounded(piece, MAX_SASL_NAMES, "the mechanisms' names", "MAX_SASL_NAMES"))
 
     def _on_names(self, side: Side, _piece: bytes) -> None:
-        side.expect(Field.DATA_SIZE, U32.size)
+        side.expect(LinkField.DATA_SIZE, U32.size)
 
     def _on_server_data(self, side: Side, _piece: bytes) -> None:
-        side.expect(Field.COMPLETE, 1)
+        side.expect(LinkField.COMPLETE, 1)
 
     def _on_complete(self, side: Side, piece: bytes) -> None:
         self._answered += 1
         if piece != b"\0":
             self._completed = self._answered
-        side.expect(Field.ACCEPTED if self._completed else Field.DATA_SIZE, U32.size)
+        side.expect(LinkField.ACCEPTED if self._completed else LinkField.DATA_SIZE, U32.size)
 
     def _on_accepted(self, side: Side, piece: bytes) -> None:
         if U32.unpack(piece)[0]:
-            side.expect(Field.TEXT_SIZE, U32.size)
+            side.expect(LinkField.TEXT_SIZE, U32.size)
             return
         self._accepted = True
-        side.expect(Field.RESULT, U32.size)
+        side.expect(LinkField.RESULT, U32.size)
 
     def _on_text_size(self, side: Side, piece: bytes) -> None:
-        side.expect(Field.TEXT, _bounded(piece, MAX_SASL_NAMES, "the refusal's text", "MAX_SASL_NAMES"))
+        side.expect(LinkField.TEXT, _bounded(piece, MAX_SASL_NAMES, "the refusal's text", "MAX_SASL_NAMES"))
 
     def _on_text(self, _side: Side, _piece: bytes) -> None:
         self._refuse()
@@ -335,14 +335,14 @@ class LinkObserver:
     def _on_result(self, side: Side, piece: bytes) -> None:
         (result,) = U32.unpack(piece)
         if piece == MAGIC and not self._accepted:
-            side.expect(Field.HEADER, HEADER_REST.size)
+            side.expect(LinkField.HEADER, HEADER_REST.size)
             return
         self._layered = self._accepted and result > MAX_RESULT
         if not self._layered:
             self.result = result
         if result:
             self._refuse()
-        elif self._client.field is Field.REFUSED:
+        elif self._client.field is LinkField.REFUSED:
             raise LinkError(f"link: accepted with the mechanism {self.mechanism}, which cannot be read")
         else:
             self._begin_messages(side)
@@ -351,34 +351,34 @@ class LinkObserver:
         side.steps += 1
         if side.steps > MAX_SASL_STEPS:
             raise LimitExceeded(f"link: over {MAX_SASL_STEPS} steps of SASL (MAX_SASL_STEPS)")
-        side.expect(Field.DATA, _bounded(piece, MAX_SASL_DATA, f"the {side.name}'s data of SASL", "MAX_SASL_DATA"))
+        side.expect(LinkField.DATA, _bounded(piece, MAX_SASL_DATA, f"the {side.name}'s data of SASL", "MAX_SASL_DATA"))
 
 
-_CLIENT: dict[Field, Callable[[LinkObserver, Side, bytes], None]] = {
-    Field.MAGIC: LinkObserver._on_magic,
-    Field.HEADER: LinkObserver._on_client_header,
-    Field.MESSAGE: LinkObserver._on_message,
-    Field.MECHANISM: LinkObserver._on_mechanism,
-    Field.TICKET: LinkObserver._on_ticket,
-    Field.NAME_SIZE: LinkObserver._on_name_size,
-    Field.NAME: LinkObserver._on_name,
-    Field.DATA_SIZE: LinkObserver._on_data_size,
-    Field.DATA: LinkObserver._on_client_data,
+_CLIENT: dict[LinkField, Callable[[LinkObserver, Side, bytes], None]] = {
+    LinkField.MAGIC: LinkObserver._on_magic,
+    LinkField.HEADER: LinkObserver._on_client_header,
+    LinkField.MESSAGE: LinkObserver._on_message,
+    LinkField.MECHANISM: LinkObserver._on_mechanism,
+    LinkField.TICKET: LinkObserver._on_ticket,
+    LinkField.NAME_SIZE: LinkObserver._on_name_size,
+    LinkField.NAME: LinkObserver._on_name,
+    LinkField.DATA_SIZE: LinkObserver._on_data_size,
+    LinkField.DATA: LinkObserver._on_client_data,
 }
 
-_SERVER: dict[Field, Callable[[LinkObserver, Side, bytes], None]] = {
-    Field.MAGIC: LinkObserver._on_magic,
-    Field.HEADER: LinkObserver._on_server_header,
-    Field.REPLY: LinkObserver._on_reply,
-    Field.NAMES_SIZE: LinkObserver._on_names_size,
-    Field.NAMES: LinkObserver._on_names,
-    Field.DATA_SIZE: LinkObserver._on_data_size,
-    Field.DATA: LinkObserver._on_server_data,
-    Field.COMPLETE: LinkObserver._on_complete,
-    Field.ACCEPTED: LinkObserver._on_accepted,
-    Field.TEXT_SIZE: LinkObserver._on_text_size,
-    Field.TEXT: LinkObserver._on_text,
-    Field.RESULT: LinkObserver._on_result,
+_SERVER: dict[LinkField, Callable[[LinkObserver, Side, bytes], None]] = {
+    LinkField.MAGIC: LinkObserver._on_magic,
+    LinkField.HEADER: LinkObserver._on_server_header,
+    LinkField.REPLY: LinkObserver._on_reply,
+    LinkField.NAMES_SIZE: LinkObserver._on_names_size,
+    LinkField.NAMES: LinkObserver._on_names,
+    LinkField.DATA_SIZE: LinkObserver._on_data_size,
+    LinkField.DATA: LinkObserver._on_server_data,
+    LinkField.COMPLETE: LinkObserver._on_complete,
+    LinkField.ACCEPTED: LinkObserver._on_accepted,
+    LinkField.TEXT_SIZE: LinkObserver._on_text_size,
+    LinkField.TEXT: LinkObserver._on_text,
+    LinkField.RESULT: LinkObserver._on_result,
 }
 
 

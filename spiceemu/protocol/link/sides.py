@@ -22,7 +22,7 @@ MAX_UNDECIDED = 1 << 14
 """Bytes of one side remembered until the other side's tell how to read them. A link that needs more is not read."""
 
 
-class Field(Enum):
+class LinkField(Enum):
     """What a side is at; the first ones are those where it waits for the other side, and the ends."""
 
     REPLY_WAIT = auto()
@@ -51,8 +51,8 @@ class Field(Enum):
     RESULT = auto()
 
 
-WAITS = frozenset({Field.REPLY_WAIT, Field.MECHANISM_WAIT, Field.STEP_WAIT, Field.RESULT_WAIT})
-SECRETS = frozenset({Field.TICKET, Field.DATA})
+WAITS = frozenset({LinkField.REPLY_WAIT, LinkField.MECHANISM_WAIT, LinkField.STEP_WAIT, LinkField.RESULT_WAIT})
+SECRETS = frozenset({LinkField.TICKET, LinkField.DATA})
 
 
 class Side:
@@ -60,7 +60,7 @@ class Side:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.field = Field.MAGIC
+        self.field = LinkField.MAGIC
         self.size = len(MAGIC)
         self.missing = self.size
         self.taken = 0
@@ -72,7 +72,7 @@ class Side:
         """Whether more was undecided than is remembered."""
         self.steps = 0
 
-    def expect(self, field: Field, size: int = 0) -> None:
+    def expect(self, field: LinkField, size: int = 0) -> None:
         """Go on to a field of so many bytes."""
         self.field = field
         self.size = self.missing = size

@@ -6,7 +6,7 @@ from construct import Int8ul, Int16ul, Int32ul
 
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap
 from spiceemu.protocol.enums import AlphaFlags, CompositeFlags, ImageScaleMode, Ropd
-from spiceemu.protocol.layout.fields import Case, Choice, EnumOf, FlagsOf, Pointer, Record, record, wire
+from spiceemu.protocol.layout.fields import Case, Choice, EnumOf, FlagsOf, PointerTo, Record, record, wire
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.messages.message import Message, message
 from spiceemu.protocol.messages.types import (
@@ -55,7 +55,7 @@ class DrawFill(Message):
 class Opaque(Record):
     """What DRAW_OPAQUE does."""
 
-    src_bitmap: Image | None = wire(Pointer(Image))
+    src_bitmap: Image | None = wire(PointerTo(Image))
     src_area: Edges = wire(Edges)
     brush: Brush = wire(Brush)
     rop_descriptor: int = wire(FlagsOf(Int16ul, Ropd), default=Ropd.OP_PUT)
@@ -75,7 +75,7 @@ class DrawOpaque(Message):
 class Copy(Record):
     """What DRAW_COPY and DRAW_BLEND do."""
 
-    src_bitmap: Image | None = wire(Pointer(Image))
+    src_bitmap: Image | None = wire(PointerTo(Image))
     src_area: Edges = wire(Edges)
     rop_descriptor: int = wire(FlagsOf(Int16ul, Ropd), default=Ropd.OP_PUT)
     scale_mode: int = wire(EnumOf(Int8ul, ImageScaleMode), default=ImageScaleMode.INTERPOLATE)
@@ -133,7 +133,7 @@ class DrawInvers(Message):
 class Rop3(Record):
     """What DRAW_ROP3 does; ``rop3`` is the ternary raster operation's code."""
 
-    src_bitmap: Image | None = wire(Pointer(Image))
+    src_bitmap: Image | None = wire(PointerTo(Image))
     src_area: Edges = wire(Edges)
     brush: Brush = wire(Brush)
     rop3: int = wire(Int8ul)
@@ -153,7 +153,7 @@ class DrawRop3(Message):
 class Stroke(Record):
     """What DRAW_STROKE does."""
 
-    path: Path = wire(Pointer(Path, nonnull=True))
+    path: Path = wire(PointerTo(Path, nonnull=True))
     attr: LineAttr = wire(LineAttr)
     brush: Brush = wire(Brush)
     fore_mode: int = wire(FlagsOf(Int16ul, Ropd), default=Ropd.OP_PUT)
@@ -172,7 +172,7 @@ class DrawStroke(Message):
 class Text(Record):
     """What DRAW_TEXT does."""
 
-    str: String = wire(Pointer(String, nonnull=True))
+    str: String = wire(PointerTo(String, nonnull=True))
     back_area: Edges = wire(Edges)
     fore_brush: Brush = wire(Brush)
     back_brush: Brush = wire(Brush)
@@ -192,7 +192,7 @@ class DrawText(Message):
 class Transparent(Record):
     """What DRAW_TRANSPARENT does: pixels of ``true_color`` are left out."""
 
-    src_bitmap: Image | None = wire(Pointer(Image))
+    src_bitmap: Image | None = wire(PointerTo(Image))
     src_area: Edges = wire(Edges)
     src_color: int = wire(Int32ul)
     true_color: int = wire(Int32ul)
@@ -212,7 +212,7 @@ class AlphaBlend(Record):
 
     alpha_flags: int = wire(FlagsOf(Int8ul, AlphaFlags))
     alpha: int = wire(Int8ul)
-    src_bitmap: Image | None = wire(Pointer(Image))
+    src_bitmap: Image | None = wire(PointerTo(Image))
     src_area: Edges = wire(Edges)
 
 
@@ -229,8 +229,8 @@ class Composite(Record):
     """What DRAW_COMPOSITE does; mask and transforms are there as ``flags`` say."""
 
     flags: int = wire(FlagsOf(Int32ul, CompositeFlags))
-    src_bitmap: Image | None = wire(Pointer(Image))
-    a: Image | None = wire(Choice("flags", Case("mask_bitmap", Pointer(Image), bit=CompositeFlags.HAS_MASK)))
+    src_bitmap: Image | None = wire(PointerTo(Image))
+    a: Image | None = wire(Choice("flags", Case("mask_bitmap", PointerTo(Image), bit=CompositeFlags.HAS_MASK)))
     b: Transform | None = wire(Choice("flags", Case("src_transform", Transform, bit=CompositeFlags.HAS_SRC_TRANSFORM)))
     c: Transform | None = wire(
         Choice("flags", Case("mask_transform", Transform, bit=CompositeFlags.HAS_MASK_TRANSFORM))

@@ -8,7 +8,7 @@ from construct import Bytes, GreedyBytes, Int16ul, Int32ul, Int64ul
 
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.enums import LinkErr, MouseMode as Mode
-from spiceemu.protocol.layout.fields import ArrayOf, Blob, Count, EnumOf, FlagsOf, Pointer, wire
+from spiceemu.protocol.layout.fields import ArrayOf, Blob, Count, EnumOf, FlagsOf, PointerTo, wire
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.messages.message import Message, message
 from spiceemu.protocol.messages.types import ChannelId, DstInfo
@@ -98,9 +98,9 @@ class MigrateSwitchHost(Message):
     port: int = wire(Int16ul)
     sport: int = wire(Int16ul)
     host_size = Count(Int32ul, "host_data")
-    host_data: bytes | None = wire(Pointer(Blob("host_size")))
+    host_data: bytes | None = wire(PointerTo(Blob("host_size")))
     cert_subject_size = Count(Int32ul, "cert_subject_data")
-    cert_subject_data: bytes | None = wire(Pointer(Blob("cert_subject_size")), default=None)
+    cert_subject_data: bytes | None = wire(PointerTo(Blob("cert_subject_size")), default=None)
 
 
 @message(MAIN, server=112, client=109, capability=MainCap.SEMI_SEAMLESS_MIGRATE, feature=Feature.SEMI_SEAMLESS_MIGRATE)

@@ -28,7 +28,7 @@ from spiceemu.errors import InvalidValue, LimitExceeded, MalformedMessage
 from spiceemu.protocol.enums import MigrateFlags
 from spiceemu.protocol.layout.build import BUILD_ERRORS, explain
 from spiceemu.protocol.layout.compiler import functions_of
-from spiceemu.protocol.layout.fields import Blob, Count, Packed, Pointer, Record, record, wire
+from spiceemu.protocol.layout.fields import Blob, Count, Packed, PointerTo, Record, record, wire
 from spiceemu.protocol.layout.parse import Malformed, TooMany
 
 VERSION: Final = 1
@@ -75,7 +75,7 @@ class CharDevice(Record):
     num_send_tokens: int = wire(Int32ul, default=0)
     write_size = Count(Int32ul, "write_data")
     write_num_client_tokens: int = wire(Int32ul, default=0)
-    write_data: bytes | None = wire(Pointer(Blob("write_size")), default=None)
+    write_data: bytes | None = wire(PointerTo(Blob("write_size")), default=None)
 
 
 @record
@@ -97,7 +97,7 @@ class AgentToClient(Record):
     chunk_header: ChunkHeader = wire(ChunkHeader, default_factory=ChunkHeader)
     msg_header_done: int = wire(Int8ul, default=0)
     msg_header_partial_len = Count(Int32ul, "msg_header")
-    msg_header: bytes | None = wire(Pointer(Blob("msg_header_partial_len")), default=None)
+    msg_header: bytes | None = wire(PointerTo(Blob("msg_header_partial_len")), default=None)
     msg_remaining: int = wire(Int32ul, default=0)
     msg_filter_result: int = wire(Int8ul, default=0)
 
@@ -276,7 +276,7 @@ class DisplayData(ChannelData):
     glz_dict_id: int = wire(Int8ul, default=0)
     glz_dict_data: GlzEncDictRestoreData = wire(GlzEncDictRestoreData, default_factory=GlzEncDictRestoreData)
     surfaces_at_client: SurfacesAtClient = wire(
-        Pointer(SurfacesAtClient, nonnull=True), default_factory=SurfacesAtClient
+        PointerTo(SurfacesAtClient, nonnull=True), default_factory=SurfacesAtClient
     )
 
     def _check(self, body: bytes) -> None:
@@ -326,7 +326,7 @@ class SmartcardData(ChannelData):
     base: CharDevice = wire(CharDevice, default_factory=CharDevice)
     reader_added: int = wire(Int8ul, default=0)
     read_size = Count(Int32ul, "read_data")
-    read_data: bytes | None = wire(Pointer(Blob("read_size")), default=None)
+    read_data: bytes | None = wire(PointerTo(Blob("read_size")), default=None)
 
     def _check(self, _body: bytes) -> None:
         _check_device(self.base, "base")

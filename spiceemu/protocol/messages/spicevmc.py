@@ -6,7 +6,7 @@ from construct import GreedyBytes, Int8ul, Int32ul
 
 from spiceemu.protocol.capabilities import ChannelType, SpicevmcCap
 from spiceemu.protocol.enums import DataCompressionType
-from spiceemu.protocol.layout.fields import Blob, Case, Choice, Count, EnumOf, Pointer, Record, record, wire
+from spiceemu.protocol.layout.fields import Blob, Case, Choice, Count, EnumOf, PointerTo, Record, record, wire
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.messages.message import Message, message
 
@@ -46,7 +46,7 @@ class Init(Message):
     """The first message: the port's name, ending in NUL, and whether the guest has it open."""
 
     name_size = Count(Int32ul, "name")
-    name: bytes = wire(Pointer(Blob("name_size"), nonnull=True))
+    name: bytes = wire(PointerTo(Blob("name_size"), nonnull=True))
     opened: int = wire(Int8ul)
 
 

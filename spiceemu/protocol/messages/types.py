@@ -35,7 +35,7 @@ from spiceemu.protocol.layout.fields import (
     EnumOf,
     FlagsOf,
     ImageBlob,
-    Pointer,
+    PointerTo,
     Record,
     record,
     wire,
@@ -118,9 +118,9 @@ class DstInfo(Record):
     port: int = wire(Int16ul)
     sport: int = wire(Int16ul)
     host_size = Count(Int32ul, "host_data")
-    host_data: bytes = wire(Pointer(Blob("host_size"), nonnull=True))
+    host_data: bytes = wire(PointerTo(Blob("host_size"), nonnull=True))
     cert_subject_size = Count(Int32ul, "cert_subject_data")
-    cert_subject_data: bytes | None = wire(Pointer(Blob("cert_subject_size")), default=None)
+    cert_subject_data: bytes | None = wire(PointerTo(Blob("cert_subject_size")), default=None)
 
 
 @record
@@ -178,7 +178,7 @@ class BitmapData(Record):
         Choice(
             "flags",
             Case("palette_id", Int64ul, bit=BitmapFlags.PAL_FROM_CACHE),
-            Case("palette", Pointer(Palette)),
+            Case("palette", PointerTo(Palette)),
         )
     )
     data: bytes = wire(ImageBlob(8, "stride", "y"))
@@ -202,7 +202,7 @@ class LZPLTData(Record):
         Choice(
             "flags",
             Case("palette_id", Int64ul, bit=BitmapFlags.PAL_FROM_CACHE),
-            Case("palette", Pointer(Palette, nonnull=True)),
+            Case("palette", PointerTo(Palette, nonnull=True)),
         )
     )
     data: bytes = wire(Blob("data_size"))
@@ -271,7 +271,7 @@ class Image(Record):
 class Pattern(Record):
     """A picture repeated from ``pos`` on."""
 
-    pat: Image = wire(Pointer(Image, nonnull=True))
+    pat: Image = wire(PointerTo(Image, nonnull=True))
     pos: Point = wire(Point)
 
 
@@ -296,7 +296,7 @@ class QMask(Record):
 
     flags: int = wire(FlagsOf(Int8ul, MaskFlags), default=0)
     pos: Point = wire(Point, default_factory=lambda: Point(0, 0))
-    bitmap: Image | None = wire(Pointer(Image), default=None)
+    bitmap: Image | None = wire(PointerTo(Image), default=None)
 
 
 @record
@@ -306,7 +306,7 @@ class LineAttr(Record):
     flags: int = wire(FlagsOf(Int8ul, LineFlags), default=0)
     u1: int | None = wire(Choice("flags", Case("style_nseg", Int8ul, bit=LineFlags.STYLED)), default=None)
     u2: Sequence[int] | None = wire(
-        Choice("flags", Case("style", Pointer(ArrayOf(Int32sl, "u1.style_nseg")), bit=LineFlags.STYLED)),
+        Choice("flags", Case("style", PointerTo(ArrayOf(Int32sl, "u1.style_nseg")), bit=LineFlags.STYLED)),
         default=None,
     )
 

@@ -409,7 +409,7 @@ def test_a_conversation_goes_on_elsewhere(messages: list[bytes], cut: int, token
     for data in messages:
         old_writer.queue(agent.Clipboard(ClipboardType.UTF8_TEXT, data))
     pieces = old_writer.pieces_to_send()
-    new_writer.restore(old_writer.state())
+    new_writer.load(old_writer.save())
     assert (new_writer.tokens, new_writer.waiting) == (old_writer.tokens, old_writer.waiting)
     new_writer.tokens += len(messages) * 3
     rest = new_writer.pieces_to_send()
@@ -422,7 +422,7 @@ def test_a_conversation_goes_on_elsewhere(messages: list[bytes], cut: int, token
     list(new_reader.receive_piece(b"half of something"))
     cut = min(cut, len(pieces))
     read = [message for piece in pieces[:cut] for message in old_reader.receive_piece(piece)]
-    new_reader.restore(old_reader.state())
+    new_reader.load(old_reader.save())
     read += [message for piece in pieces[cut:] for message in new_reader.receive_piece(piece)]
     assert [message.parse() for message in read] == [
         agent.Clipboard(ClipboardType.UTF8_TEXT, data) for data in messages
@@ -432,7 +432,7 @@ def test_a_conversation_goes_on_elsewhere(messages: list[bytes], cut: int, token
     for _ in range(taken):
         old_tokens.spend()
         old_tokens.take()
-    new_tokens.restore(old_tokens.state())
+    new_tokens.load(old_tokens.save())
     for window in (old_tokens, new_tokens):
         window.spend()
     assert new_tokens.take() == old_tokens.take()
@@ -455,8 +455,8 @@ def test_a_reader_refuses_what_no_reader_holds(state: dict[str, Any], text: str)
     reader = AgentReader()
     list(reader.receive_piece(b"half"))
     with pytest.raises(InvalidValue, match=text):
-        reader.restore(state)
-    assert reader.state() == {"held": b"half"}
+        reader.load(state)
+    assert reader.save() == {"held": b"half"}
 
 
 @pytest.mark.parametrize(
@@ -474,9 +474,9 @@ def test_a_reader_refuses_what_no_reader_holds(state: dict[str, Any], text: str)
 def test_a_writer_refuses_what_no_writer_holds(change: dict[str, Any], text: str) -> None:
     writer = AgentWriter(5)
     with pytest.raises(InvalidValue, match=text):
-        writer.restore({"tokens": 7, "waiting": b"abc", "sizes": [2, 1], **change})
-    assert writer.state() == {"tokens": 5, "waiting": b"", "sizes": []}
-    writer.restore({"tokens": 7, "waiting": b"abc", "sizes": [2, 1]})
+        writer.load({"tokens": 7, "waiting": b"abc", "sizes": [2, 1], **change})
+    assert writer.save() == {"tokens": 5, "waiting": b"", "sizes": []}
+    writer.load({"tokens": 7, "waiting": b"abc", "sizes": [2, 1]})
     assert writer.pieces_to_send() == [b"ab", b"c"]
 
 
@@ -484,5 +484,5 @@ def test_a_writer_refuses_what_no_writer_holds(change: dict[str, Any], text: str
 def test_tokens_refuse_what_cannot_be(state: Any) -> None:
     tokens = AgentTokens()
     with pytest.raises(InvalidValue, match="tokens"):
-        tokens.restore(state)
-    assert tokens.state() == {"left": GRANTED_TOKENS, "taken": 0}
+        tokens.load(state)
+    assert tokens.save() == {"left": GRANTED_TOKENS, "taken": 0}

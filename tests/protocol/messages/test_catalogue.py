@@ -14,7 +14,17 @@ from spiceemu.protocol import enums
 from spiceemu.protocol.agent.enums import AgentType
 from spiceemu.protocol.agent.message import agent_message
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.layout.fields import ArrayOf, Blob, Choice, EnumOf, FlagsOf, ImageBlob, Nothing, Pointer, Record
+from spiceemu.protocol.layout.fields import (
+    ArrayOf,
+    Blob,
+    Choice,
+    EnumOf,
+    FlagsOf,
+    ImageBlob,
+    Nothing,
+    PointerTo,
+    Record,
+)
 from spiceemu.protocol.layout.writer import least_size
 from spiceemu.protocol.levels.channels import capabilities_of
 from spiceemu.protocol.levels.compat import Feature
@@ -41,7 +51,7 @@ def fixed_size(layout: Any) -> int | None:
         return None
     if isinstance(layout, Nothing):
         return 0
-    return 4 if isinstance(layout, Pointer) else layout.sizeof()
+    return 4 if isinstance(layout, PointerTo) else layout.sizeof()
 
 
 def pointers(layout: Any, path: str = "") -> Iterator[tuple[str, bool]]:
@@ -52,7 +62,7 @@ def pointers(layout: Any, path: str = "") -> Iterator[tuple[str, bool]]:
     elif isinstance(layout, Choice):
         for case in layout.cases:
             yield from pointers(case.target, f"{path}.{case.name}")
-    elif isinstance(layout, Pointer):
+    elif isinstance(layout, PointerTo):
         yield path, layout.nonnull
         yield from pointers(layout.target, path + "->")
     elif isinstance(layout, ArrayOf):
@@ -97,7 +107,7 @@ def enumerations(layout: Any) -> Iterator[tuple[type, FormatField]]:
     elif isinstance(layout, Choice):
         for case in layout.cases:
             yield from enumerations(case.target)
-    elif isinstance(layout, Pointer):
+    elif isinstance(layout, PointerTo):
         yield from enumerations(layout.target)
     elif isinstance(layout, ArrayOf):
         yield from enumerations(layout.element)

@@ -10,7 +10,7 @@ MAX_RECEIVED = 1 << 20
 """Bytes taken from one connection; main's bandwidth test, the most there is, has 256 kB."""
 
 
-class Wire(asyncio.Protocol):
+class ProbeConnection(asyncio.Protocol):
     """One connection. Unlike asyncio's streams, it gives all that came before a reset: some refusals end so."""
 
     def __init__(self) -> None:
