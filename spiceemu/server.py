@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakKeyDictionary
 
 from spiceemu.codecs.compression import DEFAULT_COMPRESSION
 from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
@@ -108,7 +107,6 @@ class SpiceServer:
             password=Password(password),
             tables=tables,
         )
-        self._clients: WeakKeyDictionary[Member, Client] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         where = self.uri if self.listening else "not listening"
@@ -227,10 +225,9 @@ class SpiceServer:
     def _client_of(self, member: Member) -> Client:
         from spiceemu.client import Client  # here: a server listens before it needs it
 
-        found = self._clients.get(member)
-        if found is None:
-            found = self._clients[member] = Client(member)
-        return found
+        if not isinstance(member.face, Client):
+            member.face = Client(member)
+        return member.face
 
     @property
     def clients(self) -> Sequence[Client]:

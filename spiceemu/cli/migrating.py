@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from spiceemu.cli.exits import EXIT_USAGE, say, stop
 from spiceemu.errors import LocalError
+from spiceemu.events import MigrationFailed
 from spiceemu.recordings.relay import parse_target
 from spiceemu.sessions.destination import Destination
 
 if TYPE_CHECKING:
     from spiceemu.cli.options import Options
+    from spiceemu.client import Client
     from spiceemu.server import SpiceServer
 
 
@@ -70,18 +72,25 @@ def _announce(options: Options) -> None:
 
 
 async def _move(server: SpiceServer, destination: Destination) -> None:
+    before = {client: _failures(client) for client in server.clients}
     try:
         moved = await server.migrate_to(destination)
     except LocalError as error:
         say(f"no migration: {error}")
         return
+    for client, known in before.items():
+        for failure in _failures(client)[len(known) :]:
+            say(f"client {client.session_id:08x}: {failure}")
     for each in moved:
-        if each.failure:
-            say(f"client {each.session_id:08x}: {each.failure}")
         what = "went" if each.followed else "was lost on its way"
         say(f"client {each.session_id:08x} {what} to {destination.host}:{destination.port} ({each.scheme.value})")
     if not moved:
         say("no migration: there is no client")
+
+
+def _failures(client: Client) -> list[str]:
+    """Why a client did not go as was meant, each time."""
+    return [event.text for event in client.events if isinstance(event, MigrationFailed)]
 
 
 async def wait_for_clients(server: SpiceServer) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """By how many -v there are."""
 
+KEPT_EVENTS = 1000
+"""Events kept of each client where clients are sent away: among them is why one could not go."""
+
 TRACED_FROM = 2
 """How many -v ask for a line a message."""
 
@@ -77,7 +80,7 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
                 sound=not options.no_sound,
                 compat=options.compat,
                 features=options.features,
-                limits=Limits(events=0, messages=0),  # nobody looks at them
+                limits=Limits(events=KEPT_EVENTS if options.migrate_to else 0, messages=0),
             )
         with suppress(asyncio.CancelledError):  # SIGTERM
             asyncio.run(_serve(server, options, password, tls))

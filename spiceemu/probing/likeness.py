@@ -187,9 +187,7 @@ def missing_channel(level: Level) -> Outcome:
 def refusal(level: Level, question: Question, *, asks_password: bool) -> Outcome | None:
     """What a level answers to a question; None where it cannot be asked."""
     denied = Outcome(LinkPlace.RESULT, LinkErr.PERMISSION_DENIED)
-    let_through = Outcome(
-        LinkPlace.RESULT, LinkErr.BAD_CONNECTION_ID
-    )  # these name a session that is not there
+    let_through = Outcome(LinkPlace.RESULT, LinkErr.BAD_CONNECTION_ID)  # these name a session that is not there
     match question:
         case Question.MAGIC:
             return Outcome(LinkPlace.REPLY, LinkErr.INVALID_MAGIC)

@@ -75,6 +75,8 @@ class Member:
         self.version = (0, 0)
         """Major and minor version of the protocol that its link named."""
         self.failures: list[Failure] = []
+        self.face: object = None
+        """What a test sees of the client, once it has asked for it: the same object each time."""
         self.ready = False
         """Whether a display channel has been ready."""
         self.changed = asyncio.Event()

@@ -54,13 +54,11 @@ class Moved(NamedTuple):
     :ivar session_id: its session at the source.
     :ivar scheme: how it was moved.
     :ivar followed: whether it left as told, and the guest as well; else it was lost on the way.
-    :ivar failure: why it did not go as was meant; empty if it did.
     """
 
     session_id: int
     scheme: MigrationScheme
     followed: bool
-    failure: str = ""
 
 
 def destination_of(source: ServerCore, target: ServerCore | Destination, cert_subject: str = "") -> Destination:
@@ -315,7 +313,7 @@ class Move:
             member.disconnect(f"it did not leave within LEAVE_TIMEOUT {LEAVE_TIMEOUT:g} s")
         member.session.agent.leave()
         log.info("session %s: %s to %s", member.label, departure.scheme.value, self.destination.host)
-        return Moved(member.session.id, departure.scheme, followed, departure.failure)
+        return Moved(member.session.id, departure.scheme, followed)
 
     async def _hand_guest_over(self) -> None:
         if self.target is not None:

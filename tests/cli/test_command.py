@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -204,6 +205,10 @@ def test_a_log_on_request() -> None:
     assert "channel=main:0] linked" in logs["-v"]
     assert "DEBUG" not in logs["-v"]
     assert "DEBUG" in logs["-vv"]
+    lines = logs["-vv"].splitlines()
+    story = [line for line in lines if line.startswith(("> [", "< ["))]
+    assert re.fullmatch(r"> \[[0-9a-f]{8} main:0\] main\.Init\(session_id=.*\)", story[0])
+    assert "> [" not in logs["-v"]
 
 
 # The end

@@ -75,7 +75,7 @@ async def whole(server: SpiceServer, *, sound: bool = False) -> Client:
     silent = set() if sound else {ChannelType.PLAYBACK, ChannelType.RECORD}
     wanted = {
         (ChannelType.MAIN, 0),
-        *(channel for channel in session._member.session.offered if channel[0] not in silent),
+        *(channel for channel in session._member.session.shared.offered if channel[0] not in silent),
     }
     while wanted - session._member.session.channels.keys():
         await session.next_event()

@@ -234,7 +234,7 @@ async def test_motions(gtk_client: StartClient, scheme: MigrationScheme) -> None
             session = await moved(client, source, target, scheme)
             assert (target.guest.pointer.x, target.guest.pointer.y) == place
             if scheme is SEAMLESS:
-                assert session._member.session.mouse_mode == SERVER_MOUSE
+                assert session.mouse_mode == SERVER_MOUSE
 
 
 @EVERY_SCHEME

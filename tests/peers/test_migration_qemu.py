@@ -151,7 +151,7 @@ async def linked(server: SpiceServer, channels: int = 4) -> Client:
     async def look() -> Client | None:
         for member in server._core.roster:
             if len(member.connections) == channels:
-                return member.client
+                return server._client_of(member)
         return None
 
     return await eventually(look, lambda: f"no client with {channels} channels linked at our server")

@@ -199,7 +199,7 @@ async def test_two_display_channels(gtk_client: StartClient, scheme: MigrationSc
         await check_shown(client, before, one)
         await one.migrate_to(other)
         after = await other.wait_client()
-        while len([each for each in after.session.channels.values() if ready(each)]) < 2:
+        while len([each for each in after._member.session.channels.values() if ready(each)]) < 2:
             await after.next_event()
         await check_shown(client, after, other)
         for each in other.displays:
@@ -247,7 +247,7 @@ async def test_a_surface_that_a_slow_client_still_has_where_there_are_none(gtk_c
         surface = shown.create_surface(60, 50)
         draw_known(shown, surface, 20)
         await check_shown(client, before, one)
-        channel = before.session.channel(ChannelType.DISPLAY)
+        channel = before._member.session.channel(ChannelType.DISPLAY)
         channel.produce = lambda: None  # type: ignore[method-assign]  # it takes no more, so does not hear that it is gone
         draw_known(shown, surface, 120)
         after = await moved(client, one, other, SEAMLESS, retreat=True)

@@ -59,7 +59,7 @@ async def test_a_client_follows_over_tls(
         moved = await source.migrate_to(target)
         assert moved == [(session.session_id, scheme, True)]
         arrived = await whole(target)
-        assert all(channel.secure for channel in arrived.session.channels.values())
+        assert all(channel.secure for channel in arrived._member.session.channels.values())
         target.displays[0].fill((9, 9, 50, 50), "red")
         await arrived.synced()
         await client.shows(picture_of(target.displays[0]))

@@ -122,7 +122,7 @@ async def test_nobody_waits_for_a_client_that_is_slow(gtk_client: StartClient) -
                     display.blit((number * 10, corner * 130), 300, 200, noise(number * 5 + corner, 300, 200))
                 await quick_session.synced()
             check_pixels(await quick.screenshot(), display, "quick")
-            channel = slow_session.session.channel(ChannelType.DISPLAY)
+            channel = slow_session._member.session.channel(ChannelType.DISPLAY)
             assert isinstance(channel, DisplayChannel)
             assert channel.collapses > 0
         await in_step(slow, slow_session)

@@ -153,4 +153,4 @@ async def test_remote_viewer_is_sent_from_the_plain_port_to_the_other(
         write_vv(file, port=server.port or 0, tls_port=server.tls_port or 0, authority=certificate.ca)
         viewer = await remote_viewer(file)
         await viewer.shows(picture_of(display))
-        assert all(channel.secure for channel in (await whole(server, sound=True)).session.channels.values())
+        assert all(channel.secure for channel in (await whole(server, sound=True))._member.session.channels.values())

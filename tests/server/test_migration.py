@@ -143,14 +143,7 @@ async def test_a_client_that_never_links_is_sent_there_and_dropped(monkeypatch: 
     monkeypatch.setattr(moving, "LEAVE_TIMEOUT", 0.05)
     async with two_servers() as (source, target), Follower.at(source) as client:
         here = await source.wait_client()
-        assert await result(start(source.migrate_to(target))) == [
-            Moved(
-                client.session_id,
-                SWITCH_HOST,
-                False,
-                "the client did not link the other server within CONNECT_TIMEOUT 0.05 s",
-            )
-        ]
+        assert await result(start(source.migrate_to(target))) == [Moved(client.session_id, SWITCH_HOST, False)]
         await client.main.take(main.MigrateSwitchHost)
         failed = await here.expect(MigrationFailed)
         assert failed.text == "the client did not link the other server within CONNECT_TIMEOUT 0.05 s"

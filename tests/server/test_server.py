@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -694,3 +696,18 @@ async def test_keys_are_released_when_a_client_leaves() -> None:
             assert server.guest.keyboard.held
         await client.wait_disconnected()
         assert not server.guest.keyboard.held
+
+
+async def test_a_client_that_has_left_is_forgotten() -> None:
+    async with SpiceServer() as server:
+        async with Probe.of(server):
+            client = await server.wait_client()
+            assert server.clients == [client]
+            assert server.clients[0] is client
+        await client.wait_disconnected()
+        assert client.version == (2, 2)
+        left = weakref.ref(client)
+        del client
+        gc.collect()
+        assert server.clients == []
+        assert left() is None

@@ -336,7 +336,7 @@ def _show(field: Field, value: Any) -> str:
         return "|".join([*map(str, names), *([hex(value & ~known)] if value & ~known else [])]) or "0"
     if isinstance(value, tuple | list):
         return _show_elements(value)
-    return str(value.name) if isinstance(value, IntEnum) else repr(value)
+    return str(value.name) if isinstance(value, IntEnum | IntFlag) and value.name else repr(value)
 
 
 def _show_elements(values: Sequence[Any]) -> str:
