@@ -109,6 +109,9 @@ class ExpectationFailed(LocalError, AssertionError):
 class RemoteError(SpiceError):
     """The peer broke the protocol."""
 
+    ours = False
+    """Whether an observer or a tap of ours has raised it: then it says nothing of the peer on whose behalf it ran."""
+
 
 class MalformedMessage(RemoteError):
     """A message body does not follow its layout.

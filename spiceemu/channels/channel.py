@@ -63,6 +63,9 @@ class Channel:
     migrate_flags: ClassVar[int] = 0
     """What MIGRATE asks for (``MigrateFlags``): a channel with a state asks for a mark, and sends data."""
 
+    failure: Exception | None = None
+    """What of ours has failed on it, to be raised where its connection is at work."""
+
     def __init__(
         self, linked: Linked, wake: Callable[[], None], *, passage: Passage | None = None, taps: Taps | None = None
     ) -> None:
@@ -77,7 +80,6 @@ class Channel:
         self._taps = Taps() if taps is None else taps
         self._watching = self._taps.taps  # the list itself: a look at it costs least
         self._frames: Iterator[tuple[int, bytes, int]] = iter(())
-        self._failure: Exception | None = None
         self.id = linked.request.channel_id
         self.secure = linked.request.secure
         self.level = level = linked.level
@@ -116,8 +118,6 @@ class Channel:
         """Whether what it is told to send goes nowhere: the channel goes on elsewhere, or has not begun here."""
         return self.passage.frozen
 
-    # Failures of ours
-
     def observe(
         self, subscribe: Callable[[Callable[[Observed], None]], Callable[[], None]], hear: Callable[[Observed], None]
     ) -> Callable[[], None]:
@@ -128,7 +128,7 @@ class Channel:
         """
 
         def guarded(told: Observed) -> None:
-            if self._failure is None:
+            if self.failure is None:
                 try:
                     hear(told)
                 except Exception as error:  # noqa: BLE001 - raised where this channel's connection is at work
@@ -138,7 +138,7 @@ class Channel:
 
     def fail(self, error: Exception) -> None:
         """Raise an error of ours as soon as the connection asks for what there is to send."""
-        self._failure = error
+        self.failure = error
         self.wake()
 
     # Way in
@@ -277,8 +277,8 @@ class Channel:
 
         A message is one or several buffers; no buffer has parts of two.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if not self._out and not self.passage.frozen:
             self.produce()
         out, self._out, self._out_bytes = self._out, [], 0

@@ -71,6 +71,7 @@ class ParkedChannel:
     """
 
     frozen = False
+    failure = None
 
     def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
         self.linked = linked

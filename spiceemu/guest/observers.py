@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Generic, TypeVar
 
+from spiceemu.errors import RemoteError
+
 Told = TypeVar("Told")
 
 _RAISED_BY = "raised by "
@@ -90,6 +92,8 @@ def _first_of(first: Exception | None, later: Exception) -> Exception:
 
 def _blame(error: Exception, observer: Callable[..., None], subject: str) -> None:
     """Name the observer, if it is its own exception: one that only passes on another's is not to blame."""
+    if isinstance(error, RemoteError):
+        error.ours = True
     if not _blames(error):
         error.add_note(f"{_RAISED_BY}{name_of(observer)}, an observer of {subject}")
 

@@ -56,5 +56,8 @@ class Attachment(Protocol):
     def failed(self, error: Exception) -> None:
         """Note that something of ours raised."""
 
+    def own_up(self) -> None:
+        """Note what of ours has raised and was not asked for yet."""
+
     def closed(self, reason: str, now: float) -> None:
         """Note that the connection is gone."""

@@ -233,6 +233,8 @@ class Connection(asyncio.Protocol):
     def _receive_link(self, data: bytes) -> None:
         try:
             self._advance_link(data)
+        except HangUp as end:
+            self.hang_up(str(end))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
             self.fail(error)
 
@@ -293,10 +295,15 @@ class Connection(asyncio.Protocol):
                 self.attachment.channel.check_time(now)
             except RemoteError as error:
                 self.violate(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+                self.fail(error)
 
     def violate(self, error: RemoteError) -> None:
-        """Close the connection because the client broke the protocol."""
+        """Close the connection because the client broke the protocol, unless something of ours only says so."""
         assert self.attachment is not None
+        if error.ours:
+            self.fail(error)
+            return
         self.log.warning("%s; closing", error)
         self.attachment.violated(error)
         self.close(str(error))
@@ -321,7 +328,7 @@ class Connection(asyncio.Protocol):
         if self.attachment is None or self._is_over or self._says_no_more:
             return
         channel = self.attachment.channel
-        if not self._waiting and not self._is_full:
+        if channel.failure is not None or not (self._waiting or self._is_full):
             try:
                 self._waiting.extend(writes(channel.data_to_send(), join=not self.secure))
             except HangUp as end:

@@ -13,7 +13,7 @@ from spiceemu.serving import listeners
 from spiceemu.serving.connection import FAREWELL_TIMEOUT, Connection
 from spiceemu.serving.policy import ServerPolicy
 from spiceemu.serving.roster import Roster
-from spiceemu.sessions.failures import FAILED, Failure, describe
+from spiceemu.sessions.failures import FAILED, Failure, describe, keep
 
 if TYPE_CHECKING:
     import ssl
@@ -78,7 +78,8 @@ class ServerCore:
         self._carried: dict[int, Mapping[str, Any]] = {}
         self._open: set[Connection] = set()
         self._unlinked: set[Connection] = set()
-        self._failures: list[Failure] = []
+        self.failures: list[Failure] = []
+        """What of ours has failed, on whatever client or before there was one."""
         self._most_open = listeners.most_connections()
         self._most_unlinked = max(min(habits.limits.unlinked, self._most_open // 2), 1)
         self._ticker: asyncio.TimerHandle | None = None
@@ -138,11 +139,6 @@ class ServerCore:
         from spiceemu.channels.table import offered  # here: the first link is answered while it is not needed yet
 
         return offered(self.tables.channels, self.guest, level)
-
-    @property
-    def failures(self) -> list[Failure]:
-        """What of ours has failed, so far."""
-        return [*self._failures, *self.roster.failures]
 
     def add_wire_tap(self, tap: WireTap) -> Callable[[], None]:
         """Let a tap see the bytes of every connection that begins from now on.
@@ -280,8 +276,11 @@ class ServerCore:
 
     def failed(self, error: Exception) -> None:
         """Note that something of ours raised on a connection that is no client's yet."""
-        log.error(FAILED, describe(error), exc_info=error)
-        self._failures.append(Failure(error))
+        if all(failure.error is not error for failure in self.failures):  # else the client knows of it that it had
+            log.error(FAILED, describe(error), exc_info=error)
+            failure = Failure(error)
+            keep(self.failures, failure)
+            self.roster.failed(failure)
 
     def _begin(self, session_id: int, now: float) -> Member:
         """Begin a session; one that has an id already comes from another server."""
@@ -324,7 +323,9 @@ class ServerCore:
             )
 
         def make(news: Callable[[], None], forget: Callable[[Member], None]) -> Member:
-            return Member(make_session, events=event_log(limits.events), messages=messages, news=news, forget=forget)
+            events = event_log(limits.events)
+            failed = partial(keep, self.failures)
+            return Member(make_session, events=events, messages=messages, news=news, forget=forget, failed=failed)
 
         member = self.roster.enter(make)
         if session_id in self._carried:
@@ -333,11 +334,11 @@ class ServerCore:
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
+        self._ticker = loop.call_later(TICK, self._tick)
         for connection in list(self._open):
             connection.check_time(loop.time())
         for member in self.roster:
             member.check_time(loop.time())
-        self._ticker = loop.call_later(TICK, self._tick)
 
     # The guest's state
 

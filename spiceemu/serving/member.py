@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.migration import ParkedChannel, ParkedFault
-from spiceemu.errors import LimitExceeded
+from spiceemu.errors import HangUp, LimitExceeded
 from spiceemu.events import (
     ChannelClosed,
     ChannelOpened,
@@ -23,20 +23,18 @@ from spiceemu.events import (
     Synced,
     Violation,
 )
-from spiceemu.protocol.capabilities import type_name
+from spiceemu.protocol.capabilities import ChannelType, type_name
 from spiceemu.serving.logs import ConnectionLogger
-from spiceemu.sessions.failures import FAILED, Failure, describe
-from spiceemu.sessions.farewell import Verdict
+from spiceemu.sessions.failures import FAILED, Failure, describe, keep
+from spiceemu.sessions.farewell import Farewell, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spiceemu.channels.channel import Channel
     from spiceemu.errors import RemoteError
-    from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.link.server import Linked
     from spiceemu.serving.connection import Connection
-    from spiceemu.sessions.farewell import Farewell
     from spiceemu.sessions.log import Log, MessageLog
     from spiceemu.sessions.session import Session
 
@@ -54,6 +52,7 @@ class Member:
     :param messages: where the messages are kept.
     :param news: called when the client has become ready or something of ours has failed on it.
     :param forget: called when the client is gone.
+    :param failed: called with each thing of ours that has failed on it.
     :ivar failures: what of ours has failed on it.
     :ivar news: set whenever there is an event to read.
     :ivar step: set whenever it may be in step.
@@ -68,6 +67,7 @@ class Member:
         messages: MessageLog,
         news: Callable[[], None],
         forget: Callable[[Member], None],
+        failed: Callable[[Failure], None] = lambda _failure: None,
     ) -> None:
         self.events = events
         self.messages = messages
@@ -87,6 +87,7 @@ class Member:
         self.awaited: dict[int, set[tuple[ChannelType, int]]] = {}
         self._tell_news = news
         self._forget = forget
+        self._tell_failure = failed
         self.session = make_session(self.post)
         self.label = f"{self.session.id:08x}"
         self.log = ConnectionLogger(log, {"session": self.label})
@@ -100,8 +101,18 @@ class Member:
         """Open the channel that a connection linked.
 
         :returns: the connection's place.
+        :raises HangUp: a tap ends it at once.
+        :raises Exception: something of ours has failed, which the client's events and failures have already.
         """
-        channel = self.session.open(linked, connection.wake, now)
+        try:
+            channel = self.session.open(linked, connection.wake, now)
+        except Exception as error:
+            if not isinstance(error, HangUp):
+                kind, number = ChannelType(linked.request.channel_type), linked.request.channel_id
+                self.post(ServerFailed(kind, number, describe(error), error))
+            if not self.connections:
+                self.end(describe(error))
+            raise
         self.version = (linked.request.major, linked.request.minor)
         self.connections.append(connection)
         self.post(ChannelOpened(channel.type, channel.id))
@@ -154,7 +165,9 @@ class Member:
         if isinstance(event, ServerFailed) and event.error is not None:
             channel = f"{type_name(event.channel_type)}:{event.channel_id}"
             self.log.error("%s: " + FAILED, channel, event.text, exc_info=event.error)
-            self.failures.append(Failure(event.error))
+            failure = Failure(event.error)
+            keep(self.failures, failure)
+            self._tell_failure(failure)
             self._tell_news()
         if isinstance(event, Disconnected):
             self.gone.set()
@@ -187,7 +200,13 @@ class Member:
         """Note that the client is gone."""
         if not self.ended:
             self.gone.set()
-            self.session.close()
+            for connection in self.connections:
+                if connection.attachment is not None:
+                    connection.attachment.own_up()
+            try:
+                self.session.close()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+                self.post(ServerFailed(ChannelType.MAIN, 0, describe(error), error))
             self.changed.set()
             self.log.info("client gone: %s", reason or "it left")
             self.post(Disconnected(reason))
@@ -201,6 +220,7 @@ class Place:
         self.member = member
         self.connection = connection
         self._channel = channel
+        self._failure: Exception | None = None
         self.label = member.label
 
     @property
@@ -221,15 +241,30 @@ class Place:
         """Post the violation."""
         self.member.post(Violation(self.channel.type, self.channel.id, str(error)))
 
+    def own_up(self) -> None:
+        """Post a failure of ours that the channel has had and the connection has not asked for."""
+        failure = self.channel.failure
+        if failure is not None and not isinstance(failure, HangUp):
+            self.failed(failure)
+
     def failed(self, error: Exception) -> None:
-        """Post the failure of ours."""
+        """Post the failure of ours, once."""
+        if error is self._failure:
+            return
+        self._failure = error
         self.member.post(ServerFailed(self.channel.type, self.channel.id, describe(error), error))
 
     def closed(self, reason: str, now: float) -> None:
         """Close the channel; what becomes of the others is the session's to say."""
         member = self.member
+        self.own_up()
         member.connections.remove(self.connection)
-        if not member.ended:  # else the session has let go of all its channels
+        if member.ended:  # the session has let go of all its channels
+            return
+        try:
             farewell = member.session.channel_ended(self.channel, reason, now)
-            member.changed.set()
-            member.bid_farewell(farewell)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+            self.failed(error)
+            farewell = Farewell(Verdict.GONE, f"the server failed: {describe(error)}")
+        member.changed.set()
+        member.bid_farewell(farewell)

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING
 
 from spiceemu.errors import WrongState
 from spiceemu.protocol.link.ticket import system_random
+from spiceemu.sessions.failures import Failure, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from spiceemu.serving.member import Member
-    from spiceemu.sessions.failures import Failure
 
 MAX_ARRIVALS = 100
 """Clients that nobody has waited for yet and are remembered, gone or not; beyond that the oldest are forgotten."""
 
 MAX_GONE_BYTES = 1 << 26
 """Most bytes that what is kept of those takes that are gone, about; beyond that the oldest are forgotten."""
-
-MAX_FAILURES = 100
-"""Failures of clients that are gone which are remembered; beyond that the oldest are forgotten."""
 
 
 class Roster:
@@ -31,7 +28,7 @@ class Roster:
     def __init__(self) -> None:
         self._members: dict[int, Member] = {}
         self._arrivals: deque[Member] = deque(maxlen=MAX_ARRIVALS)
-        self._gone: deque[Failure] = deque(maxlen=MAX_FAILURES)
+        self._strays: list[Failure] = []
         self._news = asyncio.Event()
         self._open = False
 
@@ -71,7 +68,6 @@ class Roster:
 
     def _forget(self, member: Member) -> None:
         del self._members[member.session.id]
-        self._gone.extend(member.failures)
         gone = [each for each in self._arrivals if each.ended]
         cost = sum(map(_cost, gone))
         for each in gone:
@@ -80,10 +76,10 @@ class Roster:
             self._arrivals.remove(each)
             cost -= _cost(each)
 
-    @property
-    def failures(self) -> list[Failure]:
-        """What of ours has failed, on whatever client."""
-        return [*self._gone, *(failure for member in self for failure in member.failures)]
+    def failed(self, failure: Failure) -> None:
+        """Tell who waits for a client of what has failed before there was one."""
+        keep(self._strays, failure)
+        self._news.set()
 
     # For the link's policy
 
@@ -111,9 +107,12 @@ class Roster:
 
         :returns: the client.
         :raises WrongState: no client can come.
-        :raises Exception: what of ours has failed on a client that nobody was given yet.
+        :raises Exception: what of ours has failed on a client that nobody was given yet, or before there was one.
         """
         while True:
+            for failure in self._strays:
+                if not failure.seen:
+                    raise failure.raised()
             for member in self._arrivals:
                 for failure in member.failures:
                     if not failure.seen:

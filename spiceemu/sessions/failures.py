@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+MAX_FAILURES = 100
+"""Failures that are remembered, of a server and of each of its clients; all of them are logged."""
+
 FAILED = "failure of the server, not of the client: %s"
 """How a failure stands in the log."""
 
@@ -26,6 +29,16 @@ class Failure:
         """
         self.seen = True
         return self.error
+
+
+def keep(failures: list[Failure], failure: Failure) -> None:
+    """Remember a failure; beyond ``MAX_FAILURES`` one that somebody has seen is forgotten, or else this one."""
+    if len(failures) >= MAX_FAILURES:
+        seen = next((each for each in failures if each.seen), None)
+        if seen is None:
+            return
+        failures.remove(seen)
+    failures.append(failure)
 
 
 def raise_unseen(failures: Iterable[Failure]) -> None:
