@@ -12,6 +12,7 @@ from spiceemu.channels.cursor import CursorChannel
 from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.inputs import InputsChannel
 from spiceemu.channels.main import MainChannel
+from spiceemu.channels.shared import Shared
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.agent import RequestedMonitor
 from spiceemu.guest.machine import Guest
@@ -107,7 +108,8 @@ class SmallGuest(Guest):
 def begun(*, mini: bool) -> tuple[Session, Mapping[ChannelType, Channel]]:
     """A session with all its channels that waits for its client's first message."""
     offered = [(kind, 0) for kind in KINDS[1:]]
-    session = Session(SmallGuest(), session_id=1, channels=offered, compression="auto", now=0.0)
+    shared = Shared(SmallGuest(), session_id=1, offered=offered, now=0.0)
+    session = Session(shared, lambda _event: None)
     channels = {
         kind: session.open(linked(kind, mini=mini, capabilities=EVERYTHING), lambda: None, 0.0) for kind in KINDS
     }
@@ -152,8 +154,7 @@ def judge(sent: Sequence[tuple[ChannelType, bytes]], cuts: list[float], *, mini:
     with guarded(sum(len(data) for _, data in sent)):
         for kind, data in sent:
             for piece in pieces(data, cuts):
-                for _ in session.receive(channels[kind], piece, 1.0):
-                    pass
+                session.receive(channels[kind], piece, 1.0)
                 pump(channels)
     session.close()
     assert not session.guest.keyboard.held

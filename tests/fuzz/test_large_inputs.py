@@ -316,8 +316,7 @@ def hold_session(steps: Sequence[Step], *, besides: int = 0) -> None:
     parts = [stream[start : start + SOCKET_READ] for start in range(0, len(stream), SOCKET_READ)]
     with guarded(len(stream), besides=besides, seconds=SECONDS):
         for part in parts:
-            for _ in session.receive(channels[steps[0][0]], part, 1.0):
-                pass
+            session.receive(channels[steps[0][0]], part, 1.0)
             pump(channels)
     session.close()
 
