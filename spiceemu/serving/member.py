@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.migration import ParkedChannel, ParkedFault
-from spiceemu.errors import LimitExceeded
+from spiceemu.errors import HangUp, LimitExceeded
 from spiceemu.events import (
     ChannelClosed,
     ChannelOpened,
@@ -23,7 +23,7 @@ from spiceemu.events import (
     Synced,
     Violation,
 )
-from spiceemu.protocol.capabilities import type_name
+from spiceemu.protocol.capabilities import ChannelType, type_name
 from spiceemu.serving.logs import ConnectionLogger
 from spiceemu.sessions.failures import FAILED, Failure, describe
 from spiceemu.sessions.farewell import Verdict
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from spiceemu.channels.channel import Channel
     from spiceemu.errors import RemoteError
-    from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.link.server import Linked
     from spiceemu.serving.connection import Connection
     from spiceemu.sessions.farewell import Farewell
@@ -123,11 +122,23 @@ class Member:
         return True
 
     def let_go(self) -> None:
-        """Begin, if the client was only held back."""
+        """Begin, if the client was only held back; what fails then ends this client alone."""
         arrival = self.session.arrival
         if arrival is not None:
             arrival.held = False
-            self.session.begin_arrival(asyncio.get_running_loop().time())
+            try:
+                self.session.begin_arrival(asyncio.get_running_loop().time())
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+                self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """End the main channel's connection, and with it the client, because of a failure or by a tap's will."""
+        for connection in list(self.connections):
+            if connection.attachment is not None and connection.attachment.channel.type is ChannelType.MAIN:
+                if isinstance(error, HangUp):
+                    connection.hang_up(str(error))
+                else:
+                    connection.fail(error)
 
     def check_time(self, now: float) -> None:
         """Let a client go that has waited too long for a guest."""

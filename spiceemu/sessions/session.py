@@ -18,14 +18,14 @@ from spiceemu.channels.migration import (
     MigrationAnswer,
     MigrationAnswered,
     ParkedChannel,
-    ParkedFault,
     Restored,
     SeamlessAsked,
 )
 from spiceemu.channels.passage import Passage
 from spiceemu.channels.shared import MOUSE_MODES, Shared
 from spiceemu.channels.table import Opening, row_of
-from spiceemu.errors import IllegalMessage, RemoteError, WrongState
+from spiceemu.errors import IllegalMessage, WrongState
+from spiceemu.guest.observers import call_all
 from spiceemu.protocol.capabilities import ChannelType, type_name
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.levels.compat import Feature
@@ -35,6 +35,7 @@ from spiceemu.sessions.agent import AgentTalk
 from spiceemu.sessions.failures import describe
 from spiceemu.sessions.farewell import STAY, Farewell, farewell_of
 from spiceemu.sessions.migration import MIGRATION_VERSION, ArrivalState, DepartureState
+from spiceemu.sessions.parked import begin_parked
 from spiceemu.sessions.tables import Tables
 
 if TYPE_CHECKING:
@@ -198,18 +199,14 @@ class Session:
 
         But not those of a client whose session goes on elsewhere: they move with the guest.
         """
-        channel.close()
         if isinstance(channel, ParkedChannel):
             assert self.arrival is not None
-            del self.arrival.parked[channel.type, channel.id]
+            self.arrival.parked.pop((channel.type, channel.id), None)  # one that could not begin waits no more
             return
         del self.channels[channel.type, channel.id]
         leaving = self.departure is not None and self.departure.takes_keys
-        if channel.type is ChannelType.INPUTS and not leaving:
-            try:
-                self.guest.release_keys()
-            finally:
-                self.guest.release_buttons()
+        lets_go = channel.type is ChannelType.INPUTS and not leaving
+        call_all([channel.close, *([self.guest.release_keys, self.guest.release_buttons] if lets_go else [])])
 
     def channel_ended(self, channel: Channel | ParkedChannel, reason: str, now: float) -> Farewell:
         """Note that a channel's connection is gone.
@@ -240,12 +237,14 @@ class Session:
             self._tell(events.ServerFailed(channel.type, channel.id, describe(error), error))
 
     def close(self) -> None:
-        """Forget all channels and let go of the guest; of a client that leaves for another server, not of the agent."""
+        """Forget all channels and let go of the guest; of a client that leaves for another server, not of the agent.
+
+        :raises Exception: the first that was raised, once all is done.
+        """
         for channel in list(self.channels.values()):
             self._close(channel)
-        self.agent.close()
-        if self.departure is None or not self.departure.is_leaving:
-            self.agent.leave()
+        leaving = self.departure is not None and self.departure.is_leaving
+        call_all([self.agent.close, *([] if leaving else [self.agent.leave])])
 
     # From and to other servers
 
@@ -255,10 +254,11 @@ class Session:
         return self.departure is not None and self.departure.takes_channels_along
 
     def release(self) -> None:
-        """Let go of what a client has left that was to move with the guest, and does not: keys, buttons, the agent."""
-        self.guest.release_keys()
-        self.guest.release_buttons()
-        self.agent.leave()
+        """Let go of what a client has left that was to move with the guest, and does not: keys, buttons, the agent.
+
+        :raises Exception: the first that was raised, once all is done.
+        """
+        call_all([self.guest.release_keys, self.guest.release_buttons, self.agent.leave])
 
     def begin_arrival(self, now: float) -> None:
         """Begin a session that was parked, if nothing is in the way; its channels are as new."""
@@ -274,14 +274,7 @@ class Session:
     def _open_parked(self, now: float) -> None:
         """Open the channels that were parked, and hear what they were told meanwhile."""
         assert self.arrival is not None
-        for parked in self.arrival.take_parked():
-            channel = self.open(parked.linked, parked.wake, now)
-            assert not isinstance(channel, ParkedChannel)
-            try:
-                self.receive(channel, bytes(parked.said), now)
-            except RemoteError as error:
-                self._tell(ParkedFault(channel, error))
-            parked.wake()
+        begin_parked(self.arrival.take_parked(), self.open, self.receive, self._tell, now)
 
     def carry(self, saved: Mapping[str, Any]) -> None:
         """Take what :meth:`save` gave at the source."""

@@ -1,0 +1,54 @@
+"""The channels of a client that was parked begin, one after the other: what befalls one of them is no other's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spiceemu.channels.migration import ParkedChannel, ParkedFault
+from spiceemu.errors import HangUp, RemoteError
+from spiceemu.events import ServerFailed
+from spiceemu.sessions.failures import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from spiceemu.channels.channel import Channel
+    from spiceemu.events import Event
+    from spiceemu.protocol.link.server import Linked
+
+    Open = Callable[[Linked, Callable[[], None], float], Channel | ParkedChannel]
+    Receive = Callable[[Channel | ParkedChannel, bytes, float], None]
+
+
+def begin_parked(
+    waiting: Iterable[ParkedChannel], open_channel: Open, receive: Receive, tell: Callable[[Event], None], now: float
+) -> None:
+    """Open the channels that were parked, and hear what they were told meanwhile.
+
+    It is the main channel, or the guest, that lets them begin, and neither is to pay for what one of them does.
+
+    :param waiting: them, in the order they were linked.
+    :param open_channel: opens a channel.
+    :param receive: feeds a channel.
+    :param tell: takes what there is to tell.
+    """
+    for parked in waiting:
+        channel: Channel | ParkedChannel = parked
+        try:
+            channel = open_channel(parked.linked, parked.wake, now)
+            receive(channel, bytes(parked.said), now)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this channel's
+            _end(channel, error, tell)
+        parked.wake()
+
+
+def _end(channel: Channel | ParkedChannel, error: Exception, tell: Callable[[Event], None]) -> None:
+    """Let the channel's own connection end; a failure of ours is told here, as that may be ending already."""
+    if isinstance(error, RemoteError) and not isinstance(channel, ParkedChannel):
+        tell(ParkedFault(channel, error))
+        return
+    if not isinstance(error, HangUp):
+        text = describe(error)
+        tell(ServerFailed(channel.type, channel.id, text, error))
+        error = HangUp(f"the server failed: {text}")
+    channel.fail(error)
