@@ -139,6 +139,9 @@ class Member:
                     connection.hang_up(str(error))
                 else:
                     connection.fail(error)
+                return
+        if not isinstance(error, HangUp):
+            self.post(ServerFailed(ChannelType.MAIN, 0, describe(error), error))
 
     def check_time(self, now: float) -> None:
         """Let a client go that has waited too long for a guest."""

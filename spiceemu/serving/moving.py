@@ -376,10 +376,18 @@ class Move:
             step()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
             if not member.ended:
-                member.fail(error)
-                self._guarded(member, partial(member.disconnect, f"its migration failed: {describe(error)}"))
+                self._lose(member, error)
             elif not isinstance(error, HangUp):
                 self.source.failed(error)
+
+    def _lose(self, member: Member, error: Exception) -> None:
+        """Tell a client's failure, and end it."""
+        reason = str(error) if isinstance(error, HangUp) else f"the server failed: {describe(error)}"
+        try:
+            member.fail(error)
+            member.disconnect(reason)
+        except Exception as later:  # noqa: BLE001 - as above
+            self.source.failed(later)
 
     def _call_off(self, member: Member) -> None:
         """Let the target wait no longer for a client that has linked it, and does not come that way.

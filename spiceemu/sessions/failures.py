@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spiceemu.channels.channel import Channel
 
 FAILED = "failure of the server, not of the client: %s"
 """How a failure stands in the log."""
@@ -26,6 +32,17 @@ class Failure:
         """
         self.seen = True
         return self.error
+
+
+def say_on(channel: Channel, say: Callable[[], object]) -> None:
+    """Say something on a channel because of what befell another: if it fails, it is the one that says it that failed.
+
+    :param say: says it.
+    """
+    try:
+        say()
+    except Exception as error:  # noqa: BLE001 - raised where the channel's own connection is at work
+        channel.fail(error)
 
 
 def raise_unseen(failures: Iterable[Failure]) -> None:

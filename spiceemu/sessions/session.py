@@ -8,6 +8,7 @@ wants it, tells another: an inputs channel without TLS is worth a note on the ma
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spiceemu import events
@@ -32,7 +33,7 @@ from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import main
 from spiceemu.sessions.agent import AgentTalk
-from spiceemu.sessions.failures import describe
+from spiceemu.sessions.failures import describe, say_on
 from spiceemu.sessions.farewell import STAY, Farewell, farewell_of
 from spiceemu.sessions.migration import MIGRATION_VERSION, ArrivalState, DepartureState
 from spiceemu.sessions.parked import begin_parked
@@ -188,7 +189,7 @@ class Session:
             raise WrongState(f"no {type_name(kind)} channel is offered")
         passage = Passage() if arrival is None else arrival.passage_of(kind, number)
         if kind is ChannelType.INPUTS and not linked.request.secure and (head := self.find_main()):
-            head.notify("keyboard channel is insecure", now)
+            say_on(head, partial(head.notify, "keyboard channel is insecure", now))
         channel = row.make(Opening(linked, wake, self.shared, passage, now))
         channel.strict = self._strict
         self.channels[kind, number] = channel
@@ -201,7 +202,7 @@ class Session:
         """
         if isinstance(channel, ParkedChannel):
             assert self.arrival is not None
-            self.arrival.parked.pop((channel.type, channel.id), None)  # one that could not begin waits no more
+            del self.arrival.parked[channel.type, channel.id]
             return
         del self.channels[channel.type, channel.id]
         leaving = self.departure is not None and self.departure.takes_keys
@@ -226,7 +227,7 @@ class Session:
             return Farewell.gone(reason)
         if self.came_seamlessly and not self.has_channels_beside_main and (head := self.find_main()):
             # It has left, perhaps: spice-gtk holds the socket of a main channel that it took along until it hears more.
-            head.ping(now)
+            say_on(head, partial(head.ping, now))
         return STAY
 
     def _close(self, channel: Channel | ParkedChannel) -> None:
@@ -274,7 +275,7 @@ class Session:
     def _open_parked(self, now: float) -> None:
         """Open the channels that were parked, and hear what they were told meanwhile."""
         assert self.arrival is not None
-        begin_parked(self.arrival.take_parked(), self.open, self.receive, self._tell, now)
+        begin_parked(self.arrival, self.open, self.receive, self._tell, now)
 
     def carry(self, saved: Mapping[str, Any]) -> None:
         """Take what :meth:`save` gave at the source."""
