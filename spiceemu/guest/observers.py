@@ -63,7 +63,7 @@ class Observers(Generic[Told]):
         self._known.clear()
 
 
-def call_all(calls: Iterable[Callable[[], None]]) -> None:
+def call_all(calls: Iterable[Callable[[], object]]) -> None:
     """Call all of these, whatever the observers do who are told meanwhile.
 
     :raises Exception: the first that was raised, once all were called.

@@ -356,16 +356,22 @@ class ServerCore:
     def load(self, state: Any) -> None:
         """Take a guest over; clients that wait for it go on.
 
+        What an observer of the guest raises then is a failure of this server's, and changes nothing.
+
         :param state: what :meth:`save` gave.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.guest.state import load
+        from spiceemu.guest.state import check, load
         from spiceemu.protocol.plain import Plain
         from spiceemu.sessions.carried import read_sessions
 
         guest, sessions = Plain(state).fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions, self.tables.channels)}
-        load(self.guest, guest.value)
+        check(self.guest, guest.value)
+        try:
+            load(self.guest, guest.value)
+        except Exception as error:  # noqa: BLE001 - an observer's, and the guest is what the other one was
+            self.failed(error)
         for member in self.roster:
             if member.session.id in carried:
                 member.session.carry(carried.pop(member.session.id))
@@ -373,7 +379,7 @@ class ServerCore:
         self.let_go()
 
     def let_go(self) -> None:
-        """Hold clients back no longer."""
+        """Hold clients back no longer; one that fails then is no hindrance to the others."""
         self.awaits_guest = False
         for member in self.roster:
             member.let_go()

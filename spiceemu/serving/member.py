@@ -134,11 +134,26 @@ class Member:
         return True
 
     def let_go(self) -> None:
-        """Begin, if the client was only held back."""
+        """Begin, if the client was only held back; what fails then ends this client alone."""
         arrival = self.session.arrival
         if arrival is not None:
             arrival.held = False
-            self.session.begin_arrival(asyncio.get_running_loop().time())
+            try:
+                self.session.begin_arrival(asyncio.get_running_loop().time())
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+                self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """End the main channel's connection, and with it the client, because of a failure or by a tap's will."""
+        for connection in list(self.connections):
+            if connection.attachment is not None and connection.attachment.channel.type is ChannelType.MAIN:
+                if isinstance(error, HangUp):
+                    connection.hang_up(str(error))
+                else:
+                    connection.fail(error)
+                return
+        if not isinstance(error, HangUp):
+            self.post(ServerFailed(ChannelType.MAIN, 0, describe(error), error))
 
     def check_time(self, now: float) -> None:
         """Let a client go that has waited too long for a guest."""

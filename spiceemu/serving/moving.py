@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu import events
-from spiceemu.errors import InvalidValue, MigrationAborted, NotCompatible, WrongState
+from spiceemu.errors import HangUp, InvalidValue, MigrationAborted, NotCompatible, WrongState
 from spiceemu.guest import state as guest_state
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import MigrationScheme
+from spiceemu.protocol.plain import Plain
 from spiceemu.serving.listeners import WILDCARDS, is_loopback
 from spiceemu.sessions import snapshot
+from spiceemu.sessions.carried import read_sessions
 from spiceemu.sessions.destination import Destination, best_scheme, choose_scheme
+from spiceemu.sessions.failures import describe
 from spiceemu.sessions.migration import Departure, DepartureState
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from spiceemu.guest.machine import Guest
     from spiceemu.serving.core import ServerCore
     from spiceemu.serving.member import Member
+    from spiceemu.sessions.session import Session
 
     Deliver = Callable[[bytes], Awaitable[None]]
 
@@ -122,6 +127,15 @@ def check_guest(guest: Guest, other: Guest) -> None:
         raise InvalidValue(f"{who[0]} has an agent, {who[1]} has none")
 
 
+def check_channels(session: Session, target: ServerCore) -> None:
+    """Refuse a target that cannot take what it would be told of a client's channels.
+
+    :raises InvalidValue: naming the channel.
+    """
+    saved = {f"{session.id:08x}": session.save(asyncio.get_running_loop().time())}
+    read_sessions(Plain({"sessions": saved}).field("sessions"), target.tables.channels)
+
+
 def check_features(source: ServerCore, target: ServerCore, *, retreat: bool) -> list[Feature]:
     """Refuse a target that lacks what is in use here.
 
@@ -194,11 +208,9 @@ class Move:
         await self._gather_members()
         schemes = self._prepare(retreat=retreat)
         try:
-            for member, scheme in zip(self.members, schemes, strict=True):
-                channels = member.session.channels
-                secure = all(channel.secure for channel in channels.values())
-                member.session.departure = Departure(channels, self.destination.for_client(secure=secure), scheme)
-                member.post(events.MigrationBegan(scheme, self.destination.host))
+            for member, scheme in list(zip(self.members, schemes, strict=True)):
+                self._guarded(member, partial(self._begin, member, scheme))
+            self.members = [member for member in self.members if member.session.departure is not None]
             await asyncio.gather(*map(self._connect, self.members))
             seamless = any(_departure(each).scheme is MigrationScheme.SEAMLESS for each in self.members)
             if seamless and self._goes_to_others:
@@ -240,9 +252,19 @@ class Move:
             if len(schemes) > 1 and not target.habits.shared:
                 raise InvalidValue(f"the target takes one client at once, and there are {len(schemes)}")
             guest_state.check(target.guest, guest_state.save(source.guest))
+            for member, scheme in zip(self.members, schemes, strict=True):
+                if scheme is MigrationScheme.SEAMLESS:
+                    check_channels(member.session, target)
             give_up(source.guest, given_up)
             target.awaits_guest = True
         return schemes
+
+    def _begin(self, member: Member, scheme: MigrationScheme) -> None:
+        """Tell a client where it is to go."""
+        channels = member.session.channels
+        secure = all(channel.secure for channel in channels.values())
+        member.session.departure = Departure(channels, self.destination.for_client(secure=secure), scheme)
+        member.post(events.MigrationBegan(scheme, self.destination.host))
 
     async def _connect(self, member: Member) -> None:
         """Wait until a client has linked the target, or said that it cannot."""
@@ -260,9 +282,10 @@ class Move:
         self._check_target()
         staying = [member for member in self.members if not member.ended]
         for member in staying:
-            _departure(member).leave()
+            self._guarded(member, _departure(member).leave)
             if _departure(member).scheme is MigrationScheme.SWITCH_HOST:
                 self._call_off(member)
+        staying = [member for member in staying if not member.ended]
         await asyncio.gather(*map(self._hear_last_words, staying))
         try:
             await self._hand_guest_over()
@@ -304,14 +327,15 @@ class Move:
         """Let a client that waits for its channels' states have them, and leave."""
         departure = _departure(member)
         if departure.scheme is MigrationScheme.SEAMLESS and not member.ended and departure.has_flushed:
-            departure.hand_over()
+            self._guarded(member, departure.hand_over)
             await member.until(lambda: False, LEAVE_TIMEOUT)
 
     def _result(self, member: Member, *, followed: bool) -> Moved:
         departure = _departure(member)
         if not member.ended:
-            member.disconnect(f"it did not leave within LEAVE_TIMEOUT {LEAVE_TIMEOUT:g} s")
-        member.session.agent.leave()
+            why = f"it did not leave within LEAVE_TIMEOUT {LEAVE_TIMEOUT:g} s"
+            self._guarded(member, partial(member.disconnect, why))
+        self._guarded(member, member.session.agent.leave)
         log.info("session %s: %s to %s", member.label, departure.scheme.value, self.destination.host)
         return Moved(member.session.id, departure.scheme, followed)
 
@@ -324,23 +348,46 @@ class Move:
 
     def _stay(self) -> None:
         """It comes to nothing: the guest stays, and so do the clients, if they may."""
-        for member in self.members:
-            departure = member.session.departure
-            if departure is None:
-                continue
-            left = departure.is_leaving
-            text = "the migration was cancelled" + (" after the client was told to leave" if left else "")
-            departure.cancel()
-            member.session.departure = None
-            self._call_off(member)
-            if not member.ended:
-                member.post(events.MigrationFailed(text))
-                if left:
-                    member.disconnect(text)  # it has nothing to stay with: its channels are frozen
+        try:
+            for member in self.members:
+                if member.session.departure is not None:
+                    self._keep(member, member.session.departure)
+        finally:
+            if self.target is not None:
+                self.target.let_go()
+
+    def _keep(self, member: Member, departure: Departure) -> None:
+        """Let a client stay that may; one that was told to leave is lost, as its channels are frozen."""
+        left = departure.is_leaving
+        text = "the migration was cancelled" + (" after the client was told to leave" if left else "")
+        self._guarded(member, departure.cancel)
+        member.session.departure = None
+        self._call_off(member)
+        if not member.ended:
+            member.post(events.MigrationFailed(text))
             if left:
-                member.session.release()
-        if self.target is not None:
-            self.target.let_go()
+                self._guarded(member, partial(member.disconnect, text))
+        if left:
+            self._guarded(member, member.session.release)
+
+    def _guarded(self, member: Member, step: Callable[[], object]) -> None:
+        """Take a step with one client; if it fails, that client is lost, and the others go on."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
+            if not member.ended:
+                self._lose(member, error)
+            elif not isinstance(error, HangUp):
+                self.source.failed(error)
+
+    def _lose(self, member: Member, error: Exception) -> None:
+        """Tell a client's failure, and end it."""
+        reason = str(error) if isinstance(error, HangUp) else f"the server failed: {describe(error)}"
+        try:
+            member.fail(error)
+            member.disconnect(reason)
+        except Exception as later:  # noqa: BLE001 - as above
+            self.source.failed(later)
 
     def _call_off(self, member: Member) -> None:
         """Let the target wait no longer for a client that has linked it, and does not come that way.

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spiceemu.channels.channel import Channel
 
 MAX_FAILURES = 100
 """Failures that are remembered, of a server and of each of its clients; all of them are logged."""
@@ -39,6 +45,17 @@ def keep(failures: list[Failure], failure: Failure) -> None:
             return
         failures.remove(seen)
     failures.append(failure)
+
+
+def say_on(channel: Channel, say: Callable[[], object]) -> None:
+    """Say something on a channel because of what befell another: if it fails, it is the one that says it that failed.
+
+    :param say: says it.
+    """
+    try:
+        say()
+    except Exception as error:  # noqa: BLE001 - raised where the channel's own connection is at work
+        channel.fail(error)
 
 
 def raise_unseen(failures: Iterable[Failure]) -> None:

@@ -189,10 +189,11 @@ class Departure:
         self.has_handed_over = True
 
     def cancel(self) -> None:
-        """Let the client stay, if it may still: one that was told to leave has left."""
-        if self.scheme is not SWITCH_HOST and self.state in (DepartureState.ASKED, DepartureState.CONNECTED):
-            self._main.send(main.MigrateCancel())
+        """Let the client stay, if it may still: one that was told to leave has left, and some leave by themselves."""
+        asked = self.scheme is not SWITCH_HOST and self.state in (DepartureState.ASKED, DepartureState.CONNECTED)
         self.state = DepartureState.CANCELLED
+        if asked and (ChannelType.MAIN, 0) in self._open:
+            self._main.send(main.MigrateCancel())
 
 
 class ArrivalState(Enum):

@@ -8,6 +8,7 @@ wants it, tells another: an inputs channel without TLS is worth a note on the ma
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spiceemu import events
@@ -18,23 +19,24 @@ from spiceemu.channels.migration import (
     MigrationAnswer,
     MigrationAnswered,
     ParkedChannel,
-    ParkedFault,
     Restored,
     SeamlessAsked,
 )
 from spiceemu.channels.passage import Passage
 from spiceemu.channels.shared import MOUSE_MODES, Shared
 from spiceemu.channels.table import Opening, row_of
-from spiceemu.errors import IllegalMessage, RemoteError, WrongState
+from spiceemu.errors import IllegalMessage, WrongState
+from spiceemu.guest.observers import call_all
 from spiceemu.protocol.capabilities import ChannelType, type_name
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import main
 from spiceemu.sessions.agent import AgentTalk
-from spiceemu.sessions.failures import describe
+from spiceemu.sessions.failures import describe, say_on
 from spiceemu.sessions.farewell import STAY, Farewell, farewell_of
 from spiceemu.sessions.migration import MIGRATION_VERSION, ArrivalState, DepartureState
+from spiceemu.sessions.parked import begin_parked
 from spiceemu.sessions.tables import Tables
 
 if TYPE_CHECKING:
@@ -187,7 +189,7 @@ class Session:
             raise WrongState(f"no {type_name(kind)} channel is offered")
         passage = Passage() if arrival is None else arrival.passage_of(kind, number)
         if kind is ChannelType.INPUTS and not linked.request.secure and (head := self.find_main()):
-            head.notify("keyboard channel is insecure", now)
+            say_on(head, partial(head.notify, "keyboard channel is insecure", now))
         channel = row.make(Opening(linked, wake, self.shared, passage, now))
         channel.strict = self._strict
         self.channels[kind, number] = channel
@@ -198,18 +200,14 @@ class Session:
 
         But not those of a client whose session goes on elsewhere: they move with the guest.
         """
-        channel.close()
         if isinstance(channel, ParkedChannel):
             assert self.arrival is not None
             del self.arrival.parked[channel.type, channel.id]
             return
         del self.channels[channel.type, channel.id]
         leaving = self.departure is not None and self.departure.takes_keys
-        if channel.type is ChannelType.INPUTS and not leaving:
-            try:
-                self.guest.release_keys()
-            finally:
-                self.guest.release_buttons()
+        lets_go = channel.type is ChannelType.INPUTS and not leaving
+        call_all([channel.close, *([self.guest.release_keys, self.guest.release_buttons] if lets_go else [])])
 
     def channel_ended(self, channel: Channel | ParkedChannel, reason: str, now: float) -> Farewell:
         """Note that a channel's connection is gone.
@@ -229,7 +227,7 @@ class Session:
             return Farewell.gone(reason)
         if self.came_seamlessly and not self.has_channels_beside_main and (head := self.find_main()):
             # It has left, perhaps: spice-gtk holds the socket of a main channel that it took along until it hears more.
-            head.ping(now)
+            say_on(head, partial(head.ping, now))
         return STAY
 
     def _close(self, channel: Channel | ParkedChannel) -> None:
@@ -240,12 +238,14 @@ class Session:
             self._tell(events.ServerFailed(channel.type, channel.id, describe(error), error))
 
     def close(self) -> None:
-        """Forget all channels and let go of the guest; of a client that leaves for another server, not of the agent."""
+        """Forget all channels and let go of the guest; of a client that leaves for another server, not of the agent.
+
+        :raises Exception: the first that was raised, once all is done.
+        """
         for channel in list(self.channels.values()):
             self._close(channel)
-        self.agent.close()
-        if self.departure is None or not self.departure.is_leaving:
-            self.agent.leave()
+        leaving = self.departure is not None and self.departure.is_leaving
+        call_all([self.agent.close, *([] if leaving else [self.agent.leave])])
 
     # From and to other servers
 
@@ -255,10 +255,11 @@ class Session:
         return self.departure is not None and self.departure.takes_channels_along
 
     def release(self) -> None:
-        """Let go of what a client has left that was to move with the guest, and does not: keys, buttons, the agent."""
-        self.guest.release_keys()
-        self.guest.release_buttons()
-        self.agent.leave()
+        """Let go of what a client has left that was to move with the guest, and does not: keys, buttons, the agent.
+
+        :raises Exception: the first that was raised, once all is done.
+        """
+        call_all([self.guest.release_keys, self.guest.release_buttons, self.agent.leave])
 
     def begin_arrival(self, now: float) -> None:
         """Begin a session that was parked, if nothing is in the way; its channels are as new."""
@@ -274,14 +275,7 @@ class Session:
     def _open_parked(self, now: float) -> None:
         """Open the channels that were parked, and hear what they were told meanwhile."""
         assert self.arrival is not None
-        for parked in self.arrival.take_parked():
-            channel = self.open(parked.linked, parked.wake, now)
-            assert not isinstance(channel, ParkedChannel)
-            try:
-                self.receive(channel, bytes(parked.said), now)
-            except RemoteError as error:
-                self._tell(ParkedFault(channel, error))
-            parked.wake()
+        begin_parked(self.arrival, self.open, self.receive, self._tell, now)
 
     def carry(self, saved: Mapping[str, Any]) -> None:
         """Take what :meth:`save` gave at the source."""

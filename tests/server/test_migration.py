@@ -6,14 +6,26 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.migration import MAX_PARKED
 from spiceemu.channels.pixmap_cache import ENTRY, MAX_ENTRIES
+from spiceemu.channels.table import CHANNELS
+from spiceemu.channels.tap import MessageTap
 from spiceemu.desktop.demo import client_info
-from spiceemu.errors import InvalidValue, LinkError, MalformedSnapshot, MigrationAborted, NotCompatible, WrongState
+from spiceemu.errors import (
+    HangUp,
+    InvalidValue,
+    LinkError,
+    MalformedSnapshot,
+    MigrationAborted,
+    NotCompatible,
+    WrongState,
+)
 from spiceemu.events import (
     ChannelClosed,
     ClientArrived,
@@ -22,12 +34,14 @@ from spiceemu.events import (
     KeyUp,
     MigrationConnected,
     MigrationFailed,
+    ServerFailed,
     Violation,
 )
 from spiceemu.guest import state as guest_state
-from spiceemu.protocol.capabilities import MainCap
+from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.levels.level import MigrationScheme
-from spiceemu.protocol.messages import base, inputs, main
+from spiceemu.protocol.messages import base, cursor, display, inputs, main
+from spiceemu.protocol.messages.message import Message
 from spiceemu.protocol.plain import Plain
 from spiceemu.server import SpiceServer
 from spiceemu.serving import moving
@@ -35,9 +49,10 @@ from spiceemu.serving.moving import Moved, destination_of
 from spiceemu.sessions import migration, snapshot
 from spiceemu.sessions.destination import Destination
 from spiceemu.sessions.migration import ARRIVAL_TIMEOUT
+from spiceemu.sessions.tables import Tables
 
 from .follower import ALL, CURSOR, DISPLAY, INPUTS, MAIN, Follower
-from .probe import PATIENCE, ProbeChannel, serving, turns, until
+from .probe import CACHE_SIZE, PATIENCE, ProbeChannel, serving, turns, until
 
 SEMI, SEAMLESS, SWITCH_HOST = MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS, MigrationScheme.SWITCH_HOST
 LEVELS = {SWITCH_HOST: "0.8", SEMI: "0.10", SEAMLESS: "0.15.1"}
@@ -855,6 +870,214 @@ async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
             SpiceServer.from_snapshot(snapshot.dump({**whole, "sessions": {name: session, "00000001": session}}))
         move.cancel()
         await asyncio.wait([move])
+
+
+# --- failures of ours: each is one client's, or one channel's ---------------------------------------------------------
+
+
+class Broken(Exception):
+    """Something of ours that raises."""
+
+
+class Raises(MessageTap):
+    """A tap that raises at one kind of message: each time, or for as many as are told."""
+
+    def __init__(self, kind: type[Message], error: Exception, times: int = 1 << 30) -> None:
+        self.kind = kind
+        self.error = error
+        self.times = times
+
+    def sending(self, _channel: Any, message: Message) -> Iterable[Message]:
+        return self._seen(message)
+
+    def received(self, _channel: Any, message: Message) -> Iterable[Message]:
+        return self._seen(message)
+
+    def _seen(self, message: Message) -> Iterable[Message]:
+        if isinstance(message, self.kind) and self.times:
+            self.times -= 1
+            raise self.error
+        return (message,)
+
+
+def failures_of(server: SpiceServer) -> list[Exception]:
+    return [failure.error for failure in server._core.failures]
+
+
+@pytest.mark.parametrize("raised", [Broken, HangUp])
+@pytest.mark.parametrize(("at", "kind"), [(CURSOR, cursor.Init), (INPUTS, inputs.KeyDown)], ids=["open", "handle"])
+async def test_a_parked_channel_that_cannot_begin_ends_alone(
+    at: ChannelType, kind: type[Message], raised: type[Exception]
+) -> None:
+    error = raised("at the target")
+    async with two_servers(SEMI) as (source, target), Follower.at(source) as client:
+        target.add_tap(Raises(kind, error))
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateBegin)
+        await client.link_there(target)
+        (there,) = target.clients
+        client.there[INPUTS, 0].send(inputs.KeyDown(0x1E))
+        client.main.send(main.MigrateConnected())
+        await client.main.take(main.MigrateEnd)
+        await client.leave()
+        client.there[MAIN, 0].send(main.MigrateEnd())
+        assert [each.followed for each in await result(move)] == [True]
+        await client.there[at, 0].until(lambda: client.there[at, 0].at_end)
+        await until(lambda: ChannelClosed(at, 0) in there.events)
+        assert there.connected
+        assert failures_of(target) == ([error] if isinstance(error, Broken) else [])
+        failed = [event for event in there.events if isinstance(event, ServerFailed)]
+        assert [event.channel_type for event in failed] == ([at] if isinstance(error, Broken) else [])
+        client.there[DISPLAY, 0].send(display.Init(1, CACHE_SIZE, 1, 0))
+        await client.there[DISPLAY, 0].take(display.Mark)
+        assert not any(client.there[other, 0].at_end for other in (MAIN, DISPLAY))
+
+
+@pytest.mark.parametrize("raised", [Broken, HangUp])
+@pytest.mark.parametrize("received", [False, True], ids=["let_go", "receive_guest"])
+async def test_a_held_client_that_fails_does_not_hold_the_others(*, received: bool, raised: type[Exception]) -> None:
+    error = raised("when let go")
+    async with serving(displays=[SIZE]) as other:
+        taken = other.snapshot()
+    async with serving(displays=[SIZE], shared=True) as server:
+        server.add_tap(Raises(main.Init, error, times=1))
+        server.expect_guest()
+        lines = []
+        for _ in range(2):
+            lines.append(await ProbeChannel.linked(server, MAIN, 0))
+        await until(lambda: len(server.clients) == 2)
+        first, second = server.clients
+        if received:
+            server.receive_guest(taken)
+        else:
+            server.let_go()
+        await lines[1].take(main.Init)
+        await first.wait_disconnected()
+        assert second.connected
+        assert failures_of(server) == ([error] if isinstance(error, Broken) else [])
+        for line in lines:
+            await line.close()
+
+
+async def test_an_observer_that_raises_does_not_keep_a_guest_away() -> None:
+    async with two_servers(SEMI) as (source, target), Follower.at(source) as client:
+        client.inputs.send(inputs.KeyModifiers(1))
+        await until(lambda: source.guest.keyboard.locks == 1)
+        error = Broken("an observer")
+
+        def observe(_event: object) -> None:
+            raise error
+
+        target.guest.subscribe(observe)
+        move = start(source.migrate_to(target))
+        await client.follow_semi_seamlessly(target)
+        assert [each.followed for each in await result(move)] == [True]
+        assert failures_of(target) == [error]
+        assert not target._core.awaits_guest
+
+
+async def test_a_migration_can_be_cancelled_when_one_client_has_left() -> None:
+    async with (
+        serving(displays=[SIZE], shared=True) as source,
+        serving(displays=[SIZE], shared=True) as target,
+        Follower.at(source) as one,
+        Follower.at(source) as other,
+    ):
+        await until(lambda: len(source.clients) == 2)
+        move = start(source.migrate_to(target))
+        await one.main.take(main.MigrateBegin)
+        await other.main.take(main.MigrateBegin)
+        await one.close(abort=True)
+        await until(lambda: len(source.clients) == 1)
+        move.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await move
+        await other.main.take(main.MigrateCancel)
+        assert not target._core.awaits_guest
+        move = start(source.migrate_to(target))
+        await other.follow_seamlessly(target)
+        assert [each.followed for each in await result(move)] == [True]
+
+
+async def test_what_cannot_be_delivered_is_told_when_the_client_has_left() -> None:
+    async def deliver(_snapshot: bytes) -> None:
+        raise Broken("disk full")
+
+    async with two_servers() as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target, deliver=deliver))
+        await client.main.take(main.MigrateBeginSeamless)
+        await client.close(abort=True)
+        with pytest.raises(MigrationAborted, match=f"{LOST}: disk full$"):
+            await result(move)
+        assert not target._core.awaits_guest
+
+
+@pytest.mark.parametrize("kind", [main.MigrateBegin, main.MigrateEnd, main.MigrateCancel], ids=lambda it: it.__name__)
+async def test_a_client_that_cannot_be_told_does_not_keep_the_others(kind: type[Message]) -> None:
+    async with (
+        serving(displays=[SIZE], shared=True, compat="0.10") as source,
+        serving(displays=[SIZE], shared=True) as target,
+        Follower.at(source) as one,
+        Follower.at(source) as other,
+    ):
+        await until(lambda: len(source.clients) == 2)
+        error = Broken("not told")
+        source.add_tap(Raises(kind, error, times=1))
+        first, second = source.clients
+        move = start(source.migrate_to(target))
+        if kind is main.MigrateBegin:
+            await other.follow_semi_seamlessly(target)
+            assert [each.followed for each in await result(move)] == [True]
+        elif kind is main.MigrateEnd:
+            await one.main.take(main.MigrateBegin)
+            await one.link_there(target)
+            one.main.send(main.MigrateConnected())
+            await other.follow_semi_seamlessly(target)
+            assert [each.followed for each in await result(move)] == [False, True]
+        else:
+            await other.main.take(main.MigrateBegin)
+            move.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await move
+            await other.main.take(main.MigrateCancel)
+            assert second.connected
+        await first.wait_disconnected()
+        assert failures_of(source) == [error]
+        assert not target._core.awaits_guest
+
+
+async def test_a_channel_that_the_target_lacks_is_named_before_anybody_hears_of_it() -> None:
+    tables = Tables(channels=[row for row in CHANNELS if row.type is not DISPLAY])
+    async with two_servers(tables=tables) as (source, target), Follower.at(source) as client:
+        text = rf"^sessions\.{client.session_id:08x}\.channels: 'display:0' is no channel that is served here$"
+        with pytest.raises(InvalidValue, match=text):
+            await source.migrate_to(target)
+        await nothing_was_said(client)
+        assert not target._core.awaits_guest
+
+
+async def test_a_channels_state_that_the_target_refuses_is_named_before_anybody_hears_of_it() -> None:
+    class Picky(DisplayChannel):
+        @classmethod
+        def check_saved(cls, state: Plain) -> None:
+            raise state.wrong("is none of ours")
+
+    rows = [replace(row, kind=Picky) if row.type is DISPLAY else row for row in CHANNELS]
+    async with two_servers(tables=Tables(channels=rows)) as (source, target), Follower.at(source) as client:
+        with pytest.raises(InvalidValue, match=r"channels\.display:0: is none of ours$"):
+            await source.migrate_to(target)
+        await nothing_was_said(client)
+        assert not target._core.awaits_guest
+
+
+async def test_what_a_target_lacks_is_nothing_to_a_client_that_takes_no_state_there() -> None:
+    """It cannot link what is not there, says so, and is sent there anew, as ever."""
+    tables = Tables(channels=[row for row in CHANNELS if row.type is not CURSOR])
+    async with two_servers(SWITCH_HOST, tables=tables) as (source, target), Follower.at(source) as client:
+        move = start(source.migrate_to(target))
+        await client.main.take(main.MigrateSwitchHost)
+        await client.leave()
+        assert [each.followed for each in await result(move)] == [True]
 
 
 CHILD = """

@@ -6,14 +6,14 @@ import pytest
 
 from spiceemu.channels.shared import Shared
 from spiceemu.channels.table import CHANNELS, offered
-from spiceemu.events import ChannelClosed, Event
+from spiceemu.events import ChannelClosed, Event, ServerFailed
 from spiceemu.guest.machine import Guest
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.levels.level import CURRENT, MigrationScheme
 from spiceemu.protocol.messages import base, inputs
 from spiceemu.sessions.destination import Destination
 from spiceemu.sessions.farewell import Verdict
-from spiceemu.sessions.migration import Departure
+from spiceemu.sessions.migration import Departure, DepartureState
 from spiceemu.sessions.session import Session
 
 from ..channels.far_side import Wake, linked
@@ -102,3 +102,77 @@ def test_a_seamless_client_that_leaves_without_its_states_is_lost(session: Sessi
 def test_one_that_was_only_asked_is_gone_with_main_as_ever(session: Session) -> None:
     session.departure = Departure(session.channels, THERE, SEAMLESS)
     assert end(session, MAIN, "cut") == (Verdict.GONE, "cut")
+
+
+class Broken(Exception):
+    """Something of ours that raises."""
+
+
+def test_a_session_lets_go_of_everything_whatever_raises(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def close() -> None:
+        done.append("close")
+        raise Broken("close")
+
+    monkeypatch.setattr(session.agent, "close", close)
+    monkeypatch.setattr(session.agent, "leave", lambda: done.append("leave"))
+    with pytest.raises(Broken, match=r"^close$"):
+        session.close()
+    assert done == ["close", "leave"]
+    assert not session.channels
+
+
+def test_a_session_releases_everything_whatever_raises(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+    monkeypatch.setattr(session.agent, "leave", lambda: left.append(True))
+    session.guest.press_button(1, 1)
+    session.receive(session.channels[INPUTS, 0], _said(inputs.KeyDown(0x1E)), 0.0)
+
+    def observe(_event: object) -> None:
+        raise Broken("observer")
+
+    session.guest.subscribe(observe)
+    with pytest.raises(Broken, match=r"^observer\n"):
+        session.release()
+    assert (session.guest.keyboard.held, session.guest.pointer.buttons, left) == (set(), 0, [True])
+
+
+def test_a_channel_that_cannot_be_closed_is_forgotten(
+    session: Session, told: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = session.channels[INPUTS, 0]
+    session.receive(channel, _said(inputs.KeyDown(0x1E)), 0.0)
+
+    def close() -> None:
+        raise Broken("close")
+
+    monkeypatch.setattr(channel, "close", close)
+    assert end(session, INPUTS) == (Verdict.STAY, "")
+    assert (INPUTS, 0) not in session.channels
+    assert not session.guest.keyboard.held
+    assert [type(event) for event in told[-2:]] == [ServerFailed, ChannelClosed]
+
+
+def test_what_main_cannot_say_of_inputs_is_the_failure_of_main(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = Broken("notify")
+
+    def notify(*_: object) -> None:
+        raise error
+
+    head = session.main
+    monkeypatch.setattr(head, "notify", notify)
+    end(session, INPUTS)
+    session.open(linked(INPUTS), Wake(), 0.0)
+    assert (INPUTS, 0) in session.channels
+    with pytest.raises(Broken):
+        head.data_to_send()
+
+
+def test_a_departure_without_a_client_can_be_cancelled(session: Session) -> None:
+    departure = Departure(session.channels, THERE, SEAMLESS)
+    end(session, MAIN)
+    departure.cancel()
+    assert departure.state is DepartureState.CANCELLED
