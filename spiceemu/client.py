@@ -260,6 +260,7 @@ class Client:
 
         Every display and cursor channel is sent a PING behind all that is queued, or another SET_ACK at levels without
         PINGs there; this waits for the answers. Of a client that has only begun it waits for a display channel first.
+        What a tap has dropped, or holds back, it does not wait for.
 
         :param timeout: seconds; None waits for ever.
         :raises ExpectationFailed: a channel did not answer in time, or was closed before it did; or there is none.

@@ -7,7 +7,7 @@ A message out passes it as it is about to be framed, a message in once it is par
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from spiceemu.protocol.messages.message import CLIENT, SERVER
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 class TappedChannel(Protocol):
     """A channel as a tap knows it."""
 
-    id: int
-    session_id: int
-    """The session it belongs to; 0 where there is none."""
+    @property
+    def id(self) -> int:
+        """Its id."""
+
+    @property
+    def session_id(self) -> int:
+        """The session it belongs to; 0 where there is none."""
 
     @property
     def type(self) -> ChannelType:
@@ -40,7 +44,9 @@ class MessageTap:
     """Sees every message, and may change it. Both methods may be replaced; these here let everything pass.
 
     Each gives the messages that go on in the place of the one that came: itself, another one, several, or none. What is
-    held back is kept by the tap, and put on its way later by :meth:`TappedChannel.put`. A tap that raises
+    held back is kept by the tap, and put on its way later: a message of ours by :meth:`TappedChannel.put`, one of the
+    client only with a later one of its channel, before or behind it. Whoever drops a message or holds it back takes
+    the responsibility: ``synced()`` returns although the client has not seen it. A tap that raises
     :class:`~spiceemu.errors.HangUp` ends the connection; whatever else it raises is a failure of ours.
     """
 
@@ -64,22 +70,85 @@ class MessageTap:
 class Taps:
     """All message taps of a client, one behind the other: what one gives the next one takes.
 
-    :ivar taps: those that are there; empty where nobody looks.
+    Watchers stand nearest to the wire, and are told what really travels: what the client sent before any tap has
+    touched it, and what is framed after the last one has, or past all of them.
+
+    :param taps: those that may change what passes.
+    :param watchers: those that only look on; what they give counts for nothing.
+    :ivar taps: all that are there, the watchers first; empty where nobody looks.
     """
 
-    __slots__ = ("taps",)
+    __slots__ = ("_watchers", "taps")
 
-    def __init__(self, taps: Iterable[MessageTap] = ()) -> None:
-        self.taps: list[MessageTap] = list(taps)
+    def __init__(self, taps: Iterable[MessageTap] = (), *, watchers: Iterable[MessageTap] = ()) -> None:
+        self._watchers = tuple(watchers)
+        self.taps: list[MessageTap] = [*self._watchers, *taps]
 
-    def pass_on(self, direction: str, channel: TappedChannel, message: Message) -> list[Message]:
+    def pass_on(self, direction: str, channel: TappedChannel, message: Message) -> Sequence[Message]:
         """Let a message pass.
 
         :param direction: ``SERVER`` for a message of ours, ``CLIENT`` for one of the client.
         :returns: what goes on in its place.
         """
+        watchers = self._watchers
+        if direction == CLIENT:
+            for watcher in watchers:
+                watcher.received(channel, message)
+        messages: Sequence[Message] = (message,)
+        if len(self.taps) > len(watchers):
+            messages = self._through(direction, _WatchedChannel(channel, watchers) if watchers else channel, message)
+        if direction == SERVER:
+            for watcher in watchers:
+                for each in messages:
+                    watcher.sending(channel, each)
+        return messages
+
+    def _through(self, direction: str, channel: TappedChannel, message: Message) -> list[Message]:
         messages = [message]
-        for tap in self.taps:
-            see = {SERVER: tap.sending, CLIENT: tap.received}[direction]
+        for tap in self.taps[len(self._watchers) :]:  # a copy: a tap may take itself away, or another one
+            see = tap.sending if direction == SERVER else tap.received
             messages = [result for each in messages for result in see(channel, each)]
         return messages
+
+
+class _WatchedChannel:
+    """A channel as it is handed to taps where somebody watches: what they put is seen as well.
+
+    Two of one channel are equal, so that a tap may use it as a key.
+    """
+
+    __slots__ = ("_channel", "_watchers")
+
+    def __init__(self, channel: TappedChannel, watchers: Sequence[MessageTap]) -> None:
+        self._channel = channel
+        self._watchers = watchers
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _WatchedChannel) and self._channel is other._channel
+
+    def __hash__(self) -> int:
+        return hash(self._channel)
+
+    def __repr__(self) -> str:
+        return repr(self._channel)
+
+    @property
+    def id(self) -> int:
+        return self._channel.id
+
+    @property
+    def session_id(self) -> int:
+        return self._channel.session_id
+
+    @property
+    def type(self) -> ChannelType:
+        return self._channel.type
+
+    @property
+    def name(self) -> str:
+        return self._channel.name
+
+    def put(self, message: Message) -> None:
+        self._channel.put(message)
+        for watcher in self._watchers:
+            watcher.sending(self._channel, message)

@@ -151,7 +151,8 @@ class ServerCore:
             self.wire_taps = WireTaps()
         taps = self.wire_taps
         taps.add(tap)
-        return lambda: taps.remove(tap)
+        once = [tap]
+        return lambda: taps.remove(once.pop()) if once else None
 
     def add_tap(self, tap: MessageTap) -> Callable[[], None]:
         """Let a tap see every message of every client from now on.
@@ -162,10 +163,13 @@ class ServerCore:
         for member in self.roster:
             member.session.shared.taps.taps.append(tap)
 
+        once = [tap]
+
         def remove() -> None:
             for taps in (self.taps, *(member.session.shared.taps.taps for member in self.roster)):
-                if tap in taps:
+                if once and tap in taps:
                     taps.remove(tap)
+            once.clear()
 
         return remove
 
@@ -308,7 +312,9 @@ class ServerCore:
             compression=self.habits.compression,
             codecs=self.tables.codecs,
             lowerings=self.tables.lowerings,
-            taps=Taps([*([messages] if limits.messages else []), *([Trace()] if is_wanted() else []), *self.taps]),
+            taps=Taps(
+                self.taps, watchers=[*([messages] if limits.messages else []), *([Trace()] if is_wanted() else [])]
+            ),
             now=now,
         )
 

@@ -132,8 +132,9 @@ class WireTaps:
         self._taps.append(tap)
 
     def remove(self, tap: WireTap) -> None:
-        """Take one away; connections that have begun pass it to their end."""
-        self._taps.remove(tap)
+        """Take one away, if it is there still; connections that have begun pass it to their end."""
+        if tap in self._taps:
+            self._taps.remove(tap)
 
     def connect(
         self, client: str, to_client: Way, to_server: Way, *, secure: bool, failed: Callable[[Exception], object]

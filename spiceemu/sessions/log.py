@@ -97,7 +97,7 @@ class Passed(NamedTuple):
 
 
 class MessageLog(MessageTap):
-    """A tap that keeps what passes.
+    """A tap that keeps what passes; where it watches, what really travels.
 
     :param limit: how many messages to keep at most.
     """

@@ -37,7 +37,7 @@ def write_error(line: str) -> None:
 
 
 class Trace(MessageTap):
-    """A tap that writes what passes.
+    """A tap that writes what passes; where it watches, what really travels.
 
     :param write: takes a line, without its end; standard error does, unless given.
     """

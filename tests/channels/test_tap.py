@@ -146,3 +146,65 @@ def test_one_that_comes_and_goes_counts_from_the_next_message_on() -> None:
     taps.taps.remove(seen)
     far.say(inputs.MouseMotion(1, 2, 0))
     assert seen.heard == [inputs.MouseMotion(1, 2, 0)]
+
+
+def test_one_that_goes_while_a_message_passes_takes_it_from_nobody() -> None:
+    class Goes(MessageTap):
+        def received(self, _channel: TappedChannel, message: Message) -> Iterable[Message]:
+            taps.taps.remove(self)
+            return (message,)
+
+    seen = Seen()
+    taps = Taps([Goes(), seen])
+    far = FarSide(InputsChannel(linked(ChannelType.INPUTS), Wake(), locks=0, taps=taps))
+    far.say(inputs.MouseMotion(1, 2, 0))
+    assert seen.heard == [inputs.MouseMotion(1, 2, 0)]
+
+
+# Watchers
+
+
+def watched(watcher: MessageTap, *taps: MessageTap) -> FarSide:
+    return FarSide(InputsChannel(linked(ChannelType.INPUTS), Wake(), locks=0, taps=Taps(taps, watchers=[watcher])))
+
+
+def test_a_watcher_sees_what_is_framed_and_what_has_come() -> None:
+    watcher = Seen()
+    far = watched(
+        watcher,
+        Only(inputs.Init, [inputs.Init(7), inputs.Init(8)]),
+        Only(inputs.MouseMotionAck, []),
+        Only(inputs.MouseMotion, [inputs.MousePress(1, 1)]),
+        Only(inputs.MouseRelease, []),
+    )
+    far.say(inputs.MouseMotion(1, 2, 0), inputs.MouseRelease(1, 0))
+    far.read_once()
+    assert far.received == watcher.sent == [inputs.Init(7), inputs.Init(8)]
+    assert watcher.heard == [inputs.MouseMotion(1, 2, 0), inputs.MouseRelease(1, 0)]
+
+
+def test_a_watcher_sees_what_a_tap_puts() -> None:
+    class Holds(MessageTap):
+        def sending(self, channel: TappedChannel, message: Message) -> Iterable[Message]:
+            held.append((channel, message))
+            return ()
+
+    held: list[tuple[TappedChannel, Message]] = []
+    watcher = Seen()
+    far = watched(watcher, Holds())
+    far.channel.send(inputs.KeyModifiers(1))
+    assert watcher.sent == []
+    (channel, _), (same, modifiers) = held
+    channel.put(modifiers)
+    far.read_once()
+    assert far.received == watcher.sent == [inputs.KeyModifiers(1)]
+    assert channel == same
+    assert len({channel, same}) == 1
+    assert (channel.id, channel.type, channel.session_id) == (0, ChannelType.INPUTS, far.channel.session_id)
+    assert repr(channel) == repr(far.channel)
+
+
+def test_what_a_watcher_gives_counts_for_nothing() -> None:
+    far = watched(Only(inputs.Init, []))
+    far.read_once()
+    assert far.received == [inputs.Init(0)]

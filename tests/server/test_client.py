@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
 
 from spiceemu.channels.channel import Channel
 from spiceemu.channels.inputs import InputsChannel
+from spiceemu.channels.tap import MessageTap, TappedChannel
 from spiceemu.client import NEAR_MISSES, Client
 from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
 from spiceemu.events import (
@@ -23,9 +24,11 @@ from spiceemu.events import (
     Synced,
 )
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.messages import base, display, inputs
+from spiceemu.protocol.messages import base, display, inputs, main
+from spiceemu.protocol.messages.message import Message
 from spiceemu.serving.member import Member
 from spiceemu.serving.options import MAX_EVENTS, MAX_MESSAGES
+from spiceemu.serving.wiretap import WireTap
 from spiceemu.sessions.log import MessageLog, event_log
 
 from ..channels.far_side import Wake, linked
@@ -373,3 +376,56 @@ async def test_a_message_by_hand() -> None:
             client.send(inputs.MouseMotionAck())
         assert client.connected
         await client.expect(DisplayReady)
+
+
+# What has travelled
+
+
+async def test_messages_are_those_that_travelled() -> None:
+    class Holds(MessageTap):
+        def sending(self, channel: TappedChannel, message: Message) -> Iterable[Message]:
+            if message == main.MultiMediaTime(77):
+                held.append(channel)
+                return ()
+            return (main.MultiMediaTime(79),) if message == main.MultiMediaTime(78) else (message,)
+
+    held: list[TappedChannel] = []
+    async with serving() as server, Probe.of(server) as probe:
+        client = await server.wait_client(PATIENCE)
+        remove = server.add_tap(Holds())
+        client.set_multi_media_time(77)
+        client.set_multi_media_time(78)
+        held[0].put(main.MultiMediaTime(80))
+        remove()
+        remove()
+        client.set_multi_media_time(81)
+        while (time := await probe.main.take(main.MultiMediaTime)).time != 81:
+            assert time.time not in (77, 78)
+        shown = [each.message.time for each in client.messages if isinstance(each.message, main.MultiMediaTime)]
+        assert shown[-3:] == [79, 80, 81]
+
+
+async def test_what_takes_a_tap_away_takes_no_other_of_the_same() -> None:
+    class Counts(MessageTap):
+        def sending(self, _channel: TappedChannel, message: Message) -> Iterable[Message]:
+            sent.append(message)
+            return (message,)
+
+    sent: list[Message] = []
+    async with serving() as server, Probe.of(server):
+        client = await server.wait_client(PATIENCE)
+        tap = Counts()
+        remove = server.add_tap(tap)
+        server.add_tap(tap)
+        remove()
+        remove()
+        client.set_multi_media_time(5)
+        assert sent == [main.MultiMediaTime(5)]
+
+
+async def test_what_takes_a_wire_tap_away_may_be_called_twice() -> None:
+    async with serving() as server:
+        tap = WireTap()
+        remove = server.add_tap(tap)
+        remove()
+        remove()
