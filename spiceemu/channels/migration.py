@@ -71,7 +71,7 @@ class ParkedChannel:
     """
 
     frozen = False
-    failure = None
+    failure: Exception | None = None
 
     def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
         self.linked = linked
@@ -80,7 +80,7 @@ class ParkedChannel:
         self.id = linked.request.channel_id
         self.secure = linked.request.secure
         self.said = bytearray()
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None
 
     def __repr__(self) -> str:
         return f"<ParkedChannel {self.name}>"
@@ -103,17 +103,18 @@ class ParkedChannel:
         """Nothing is handled before it begins."""
 
     def data_to_send(self) -> list[bytes]:
-        """Nothing.
+        """What there is to write.
 
+        :returns: nothing.
         :raises Exception: why it could not begin.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         return []
 
     def fail(self, error: Exception) -> None:
         """Raise an error as soon as the connection asks for what there is to send: the channel could not begin."""
-        self._failure = error
+        self.failure = error
         self.wake()
 
     unsent = 0

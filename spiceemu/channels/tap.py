@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from spiceemu.errors import HangUp, RemoteError
 from spiceemu.protocol.messages.message import CLIENT, SERVER
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class TappedChannel(Protocol):
     @property
     def name(self) -> str:
         """``type:id``."""
+
+    def fail(self, error: Exception) -> None:
+        """End the connection, as an error of ours says."""
 
     def put(self, message: Message) -> None:
         """Frame a message of the server as it is, past every tap and check: what was held back, or is made up."""
@@ -96,7 +100,7 @@ class Taps:
                 watcher.received(channel, message)
         messages: Sequence[Message] = (message,)
         if len(self.taps) > len(watchers):
-            messages = self._through(direction, _WatchedChannel(channel, watchers) if watchers else channel, message)
+            messages = self._through(direction, channel, message)
         if direction == SERVER:
             for watcher in watchers:
                 for each in messages:
@@ -104,10 +108,22 @@ class Taps:
         return messages
 
     def _through(self, direction: str, channel: TappedChannel, message: Message) -> list[Message]:
+        shown = _WatchedChannel(channel, self._watchers) if self._watchers else channel
         messages = [message]
         for tap in self.taps[len(self._watchers) :]:  # a copy: a tap may take itself away, or another one
             see = tap.sending if direction == SERVER else tap.received
-            messages = [result for each in messages for result in see(channel, each)]
+            try:
+                messages = [result for each in messages for result in see(shown, each)]
+            except Exception as error:
+                if isinstance(error, RemoteError):
+                    error.ours = True
+                if not isinstance(error, HangUp):
+                    error.add_note(f"raised by {type(tap).__qualname__}, a tap of messages")
+                if direction == SERVER:
+                    channel.fail(error)  # whoever sends may be a test, or another channel: this one ends
+                    if isinstance(error, HangUp):
+                        return []
+                raise
         return messages
 
 
@@ -147,6 +163,9 @@ class _WatchedChannel:
     @property
     def name(self) -> str:
         return self._channel.name
+
+    def fail(self, error: Exception) -> None:
+        self._channel.fail(error)
 
     def put(self, message: Message) -> None:
         self._channel.put(message)

@@ -115,6 +115,7 @@ async def test_a_tap_may_hang_up_at_the_first_message() -> None:
             client = await server.wait_client()
             with pytest.raises((ConnectionError, AssertionError)):
                 await (await probe.link(CURSOR)).take(cursor.Init)
+            await until(lambda: ChannelClosed(CURSOR, 0, "no cursor here") in client.events)
             await client.synced()
             assert not [each for each in client.events if isinstance(each, ServerFailed)]
 
