@@ -177,7 +177,10 @@ class Client:
 
     @property
     def messages(self) -> deque[Passed]:
-        """Every message so far, both ways, oldest first; beyond :class:`~spiceemu.Limits` the oldest are dropped."""
+        """Every message so far, both ways, oldest first; beyond :class:`~spiceemu.Limits` the oldest are dropped.
+
+        They are those that travelled: what the client sent before taps touched it, and what they made of ours.
+        """
         return self._member.messages.log.entries
 
     @property
@@ -219,9 +222,12 @@ class Client:
 
         :param timeout: seconds; None waits for ever.
         :returns: the event.
+        :raises InvalidValue: ``wanted`` is nothing of the three.
         :raises ExpectationFailed: it did not come; the text shows what came instead, events of its kind at the end.
         :raises Exception: what of ours has failed on this client before it came (``ServerFailed``).
         """
+        if not isinstance(wanted, Event) and not callable(wanted):
+            raise wrong("wanted", "an event, a class of events or a condition", wanted)
         kind = wanted if isinstance(wanted, type) else type(wanted)
         others: deque[Event] = deque(maxlen=NEAR_MISSES)
         near: deque[Event] = deque(maxlen=NEAR_MISSES)

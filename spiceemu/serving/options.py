@@ -215,6 +215,8 @@ class Addresses:
         self.tls = tls
         self.tls_port = None if tls is None else tls.port
         self.unix_path = None if unix_path is None else check_text("unix_path", unix_path)
+        if "\0" in (unix_path or ""):
+            raise wrong("unix_path", "a path, without NUL", unix_path)
         self.sockets = _sockets(sockets)
         self.plain_channels = _names("plain_channels", plain_channels)
         if port is None and tls is None and not (unix_path or self.sockets):

@@ -442,6 +442,13 @@ def test_a_message_of_the_client_has_no_id_for_the_server(client: Client) -> Non
         client.channels[0].send(inputs.KeyDown(1), as_fault=True)
 
 
+async def test_what_nothing_can_match_is_not_waited_for(client: Client) -> None:
+    with pytest.raises(
+        InvalidValue, match=r"^wanted must be an event, a class of events or a condition, not 'KeyDown'$"
+    ):
+        await client.expect("KeyDown")  # type: ignore[call-overload]
+
+
 def test_what_is_no_text_is_not_shown(client: Client) -> None:
     for text in (5, "\ud800"):
         with pytest.raises(InvalidValue, match="text must be text that UTF-8 can hold, not "):

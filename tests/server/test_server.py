@@ -387,6 +387,7 @@ def test_limits_that_cannot_be(options: dict[str, Any], text: str) -> None:
         ({"port": 10**5000}, "port must be a whole number from 0 to 65535, not that int"),
         ({"tls": "x"}, "tls must be a Tls, such as Tls(spiceemu.server_context(CERTIFICATE, KEY)), or None, not 'x'"),
         ({"unix_path": 5}, "unix_path must be text that UTF-8 can hold, not 5"),
+        ({"unix_path": "a\0b"}, "unix_path must be a path, without NUL, not 'a\\x00b'"),
         ({"sockets": 5}, "sockets must be a list of sockets, not 5"),
         ({"sockets": ["x"]}, "sockets must be a list of sockets, not ['x']"),
         ({"plain_channels": 5}, 'plain_channels must be a list of channels\' names, such as ["main"], not 5'),
