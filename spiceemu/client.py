@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
@@ -12,13 +13,17 @@ from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
 from spiceemu.events import Event, ServerFailed
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
+from spiceemu.protocol.messages.message import SERVER, Message
+from spiceemu.serving.options import check_text, wrong
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
     from spiceemu.protocol.levels.level import Level, MigrationScheme
-    from spiceemu.protocol.messages.message import Message
     from spiceemu.serving.member import Member
     from spiceemu.sessions.log import Passed
+
+MAX_CHANNEL_ID = 255
+"""Links have a byte for it."""
 
 NEAR_MISSES = 10
 """Events that a failed expectation shows."""
@@ -74,10 +79,14 @@ class ClientChannel:
         """Send a message by hand, before whatever still waits for the client.
 
         :param as_fault: send it even if it is forbidden, to see what the client makes of it.
+        :raises InvalidValue: it is no message, or one that only clients send and ``as_fault`` is given.
         :raises WrongState: the channel is closed.
         :raises NotCompatible: the server's level does not know the message or what is in it, the client did not
             announce what it needs, or it is no message of this channel.
         """
+        spec = _check_message(message).spec
+        if as_fault and SERVER not in spec.ids:
+            raise InvalidValue(f"{spec.name} is a client's message: there is no id under which a server could send it")
         if not self._is_open():
             raise WrongState(f"{self!r}: nothing can be sent")
         self._channel.send(message, as_fault=as_fault)
@@ -137,15 +146,18 @@ class Client:
 
         :param name: ``type:id``, such as ``display:0``; ``main`` is ``main:0``.
         :returns: the channel.
-        :raises InvalidValue: no channel can have that name.
+        :raises InvalidValue: no channel can have that name; ids go up to 255.
         :raises WrongState: the client has not opened it, or has closed it.
         """
         kinds = {kind.name.lower(): kind for kind in ChannelType}
-        kind, _, number = name.partition(":") if isinstance(name, str) else ("", "", "")
-        if kind not in kinds or not (number or "0").isdecimal():
-            known = ", ".join(kinds)
-            raise InvalidValue(f"a channel is called TYPE:ID, such as display:0, with a type of {known}; not {name!r}")
-        return self._face_of(self._member.session.channel(kinds[kind], int(number or 0)))
+        found = re.fullmatch(r"([a-z]+)(?::0*([0-9]{1,3}))?", name) if isinstance(name, str) else None
+        kind, number = (found[1], int(found[2] or 0)) if found else ("", 0)
+        if kind not in kinds or number > MAX_CHANNEL_ID:
+            what = (
+                f"TYPE:ID, such as display:0, with an ID of at most {MAX_CHANNEL_ID} and a TYPE of {', '.join(kinds)}"
+            )
+            raise wrong("a channel's name", what, name)
+        return self._face_of(self._member.session.channel(kinds[kind], number))
 
     def _face_of(self, channel: Channel) -> ClientChannel:
         channels = self._member.session.channels
@@ -165,7 +177,10 @@ class Client:
 
     @property
     def messages(self) -> deque[Passed]:
-        """Every message so far, both ways, oldest first; beyond :class:`~spiceemu.Limits` the oldest are dropped."""
+        """Every message so far, both ways, oldest first; beyond :class:`~spiceemu.Limits` the oldest are dropped.
+
+        They are those that travelled: what the client sent before taps touched it, and what they made of ours.
+        """
         return self._member.messages.log.entries
 
     @property
@@ -207,18 +222,22 @@ class Client:
 
         :param timeout: seconds; None waits for ever.
         :returns: the event.
+        :raises InvalidValue: ``wanted`` is nothing of the three.
         :raises ExpectationFailed: it did not come; the text shows what came instead, events of its kind at the end.
         :raises Exception: what of ours has failed on this client before it came (``ServerFailed``).
         """
+        if not isinstance(wanted, Event) and not callable(wanted):
+            raise wrong("wanted", "an event, a class of events or a condition", wanted)
         kind = wanted if isinstance(wanted, type) else type(wanted)
         others: deque[Event] = deque(maxlen=NEAR_MISSES)
         near: deque[Event] = deque(maxlen=NEAR_MISSES)
         passed = 0
         known = len(self._member.failures)
+        how = "before the client left"
+        limit = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    event = await self._next_or_failure(known)
+            async with limit:
+                while (event := await self._next_or_failure(known)) is not None:
                     if _matches(wanted, event):
                         self._note_seen(event)
                         return event
@@ -226,21 +245,24 @@ class Client:
                         self._raise_failure(event)
                     passed += 1
                     (near if isinstance(event, kind) else others).append(event)
-        except (TimeoutError, WrongState) as error:
-            if error in [failure.error for failure in self._member.failures]:
-                raise
-            how = f"within {timeout:g} s" if isinstance(error, TimeoutError) else "before the client left"
-            shown = "".join(f"\n  {event}" for event in [*others, *near][-NEAR_MISSES:]) or " nothing"
-            text = f"{_describe(wanted)} did not come {how}; {passed} events were passed over, among them:{shown}"
-            raise ExpectationFailed(text) from None
+        except TimeoutError:
+            if not limit.expired():
+                raise  # a failure of ours, or the condition's own
+            how = f"within {timeout:g} s"
+        shown = "".join(f"\n  {event}" for event in [*others, *near][-NEAR_MISSES:]) or " nothing"
+        text = f"{_describe(wanted)} did not come {how}; {passed} events were passed over, among them:{shown}"
+        raise ExpectationFailed(text)
 
-    async def _next_or_failure(self, known: int) -> Event:
-        """The next event; if another waiter has read that of a failure since, the failure is raised here as well."""
+    async def _next_or_failure(self, known: int) -> Event | None:
+        """The next event; if another waiter has read that of a failure since, the failure is raised here as well.
+
+        :returns: it; None if the client is gone and all its events were read.
+        """
         while (event := self._member.events.take()) is None:
             for failure in self._member.failures[known:]:
                 raise failure.raised()
             if self._member.ended:
-                raise WrongState(f"{self!r}: no more events")
+                return None
             self._member.news.clear()
             await self._member.news.wait()
         return event
@@ -269,8 +291,9 @@ class Client:
         member = self._member
         mark = next(self._marks)
         member.awaited[mark] = waiting = set()
+        limit = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with limit:
                 while self.connected and not member.session.shows_something:
                     await self._next_step()
                 self._check_whole()
@@ -281,6 +304,8 @@ class Client:
                 while waiting and waiting <= member.session.channels.keys():
                     await self._next_step()
         except TimeoutError:
+            if not limit.expired():
+                raise  # a failure of ours
             self._check_whole()
             where = f"on {_names(waiting)}" if waiting else "as it has no display channel ready"
             raise ExpectationFailed(f"{self!r}: not in step within {timeout:g} s {where}") from None
@@ -308,13 +333,13 @@ class Client:
 
         :param channel_id: which channel of that type.
         :param as_fault: send it even if it is forbidden, to see what the client makes of it.
-        :raises InvalidValue: it is a message of several channel types: ``client.channel("main:0").send(...)``
-            names one.
+        :raises InvalidValue: it is no message, or one of several channel types:
+            ``client.channel("main:0").send(...)`` names one.
         :raises WrongState: the client has not opened that channel.
         :raises NotCompatible: the server's level does not know the message or what is in it, or the client did not
             announce what it needs.
         """
-        kinds = message.spec.channels
+        kinds = _check_message(message).spec.channels
         if len(kinds) > 1:
             name = message.spec.name
             raise InvalidValue(
@@ -323,7 +348,11 @@ class Client:
         self.channel(f"{kinds[0].name.lower()}:{channel_id}").send(message, as_fault=as_fault)
 
     def notify(self, text: str) -> None:
-        """Show the user a text."""
+        """Show the user a text.
+
+        :raises InvalidValue: it is no text that UTF-8 can hold.
+        """
+        check_text("text", text)
         self._member.session.main.notify(text, asyncio.get_running_loop().time())
 
     def set_mouse_mode(self, mode: int) -> None:
@@ -359,9 +388,15 @@ class Client:
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._member.gone.wait()
+                await self._member.gone.wait()  # an event: raises nothing itself
         except TimeoutError:
             raise ExpectationFailed(f"{self!r}: still connected after {timeout:g} s") from None
+
+
+def _check_message(message: Message) -> Message:
+    if not isinstance(message, Message):
+        raise wrong("message", "a message, such as spiceemu.messages.main.MultiMediaTime(0)", message)
+    return message
 
 
 def _matches(wanted: Wanted, event: Event) -> bool:

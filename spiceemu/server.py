@@ -14,13 +14,25 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from spiceemu.codecs.compression import DEFAULT_COMPRESSION
-from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
+from spiceemu.errors import ExpectationFailed, WrongState
 from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.protocol.levels.level import CURRENT, Level, changed, level_of
 from spiceemu.protocol.link.ticket import Password
 from spiceemu.serving import listeners
 from spiceemu.serving.core import ServerCore
-from spiceemu.serving.options import Addresses, Habits, Limits, Machine, Tls
+from spiceemu.serving.options import (
+    Addresses,
+    Habits,
+    Limits,
+    Machine,
+    Tls,
+    check_bytes,
+    check_password,
+    check_seconds,
+    check_tables,
+    check_whole,
+    wrong,
+)
 from spiceemu.sessions.failures import raise_unseen
 
 if TYPE_CHECKING:
@@ -104,8 +116,8 @@ class SpiceServer:
                 limits=Limits() if limits is None else limits,
             ),
             level=changed(level, features) if features else level,
-            password=Password(password),
-            tables=tables,
+            password=Password(check_password(password)),
+            tables=check_tables(tables),
         )
 
     def __repr__(self) -> str:
@@ -137,9 +149,10 @@ class SpiceServer:
     def enable_features(self, mask: int) -> None:
         """Have these features and no others from now on.
 
-        :raises InvalidValue: the mask has an unknown bit, or lacks PROTOCOL_MAJOR2.
+        :raises InvalidValue: the mask is none, has an unknown bit, or lacks PROTOCOL_MAJOR2.
         :raises WrongState: a client is connected.
         """
+        check_whole("mask", mask)
         self._core.set_level(Level(mask, channels=self.level.facts))
 
     # The guest
@@ -245,10 +258,13 @@ class SpiceServer:
         :raises WrongState: the server does not listen, or has closed meanwhile.
         :raises Exception: what of ours has failed on a client that was not returned yet (``ServerFailed``).
         """
+        limit = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with limit:
                 return self._client_of(await self._core.roster.next_member(ready=ready))
         except TimeoutError:
+            if not limit.expired():
+                raise  # a failure of ours
             refusal = self._core.last_refusal
             refused = f"; the last that tried: {refusal}" if refusal else ""
             raise ExpectationFailed(f"no client came to {self.uri} within {timeout:g} s{refused}") from None
@@ -263,10 +279,11 @@ class SpiceServer:
     def set_password(self, password: str | bytes | None, lifetime: float | None = None) -> None:
         """Change the password for the links that come; ``lifetime`` is in seconds from now.
 
-        :raises InvalidValue: it is longer than a ticket can hold.
+        :raises InvalidValue: it is no password, or longer than a ticket can hold; or the lifetime is no number.
         """
+        check_seconds("lifetime", lifetime)
         expires = None if lifetime is None else asyncio.get_running_loop().time() + lifetime
-        self._core.set_password(Password(password, expires))
+        self._core.set_password(Password(check_password(password), expires))
 
     # What travels
 
@@ -284,7 +301,7 @@ class SpiceServer:
         if isinstance(tap, WireTap):
             return self._core.add_wire_tap(tap)
         if not isinstance(tap, MessageTap):
-            raise InvalidValue(f"a tap is a MessageTap or a WireTap, not {tap!r:.60}")
+            raise wrong("tap", "a MessageTap or a WireTap", tap)
         return self._core.add_tap(tap)
 
     # From and to other servers
@@ -312,18 +329,24 @@ class SpiceServer:
         :raises MigrationAborted: the guest could not go over when clients were told to leave already; it stays.
         """
         from spiceemu.serving.moving import Move
+        from spiceemu.sessions.destination import Destination
 
+        if not isinstance(target, SpiceServer | Destination):
+            raise wrong("target", "a SpiceServer or a Destination", target)
         there = target._core if isinstance(target, SpiceServer) else target
         return await Move(self._core, there, cert_subject, deliver).run(retreat=retreat)
 
     def check_destination(self, destination: Destination) -> None:
         """Refuse a destination that no client could be sent to from here, before any is.
 
-        :raises InvalidValue: clients cannot be sent there.
+        :raises InvalidValue: it is none, or clients cannot be sent there.
         :raises NotCompatible: this level moves nobody.
         """
         from spiceemu.serving.moving import destination_of
+        from spiceemu.sessions.destination import Destination
 
+        if not isinstance(destination, Destination):
+            raise wrong("destination", "a Destination", destination)
         destination_of(self._core, destination)
 
     def snapshot(self) -> bytes:
@@ -342,12 +365,12 @@ class SpiceServer:
 
         :returns: the server, which does not listen yet.
         :raises MalformedSnapshot: it is none.
-        :raises InvalidValue: there is no such guest, or the options do not fit it.
+        :raises InvalidValue: it is not even bytes, there is no such guest, or the options do not fit it.
         """
         from spiceemu.protocol.plain import Plain
         from spiceemu.sessions.snapshot import load
 
-        state = Plain(load(snapshot))
+        state = Plain(load(check_bytes("snapshot", snapshot)))
         guest = state.field("guest")
         displays = guest.field("displays").elements(MAX_DISPLAYS, least=1)
         found = {
@@ -367,11 +390,11 @@ class SpiceServer:
         """Take a guest over; clients that wait for it go on.
 
         :raises MalformedSnapshot: it is none.
-        :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
+        :raises InvalidValue: it is not even bytes, or this server's guest cannot become like it; nothing was changed.
         """
         from spiceemu.sessions.snapshot import load
 
-        self._core.load(load(snapshot))
+        self._core.load(load(check_bytes("snapshot", snapshot)))
 
     def let_go(self) -> None:
         """Hold clients back no longer."""

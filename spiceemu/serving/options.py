@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from spiceemu.codecs.compression import COMPRESSIONS
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
-from spiceemu.serving.listeners import check_port
+from spiceemu.serving.listeners import MAX_PORT
 
 if TYPE_CHECKING:
     import socket
@@ -23,11 +23,129 @@ UUID_SIZE = 16
 MAX_UNLINKED = 1024
 """Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
 
+DISPLAYS = "pairs of width and height in whole pixels, such as [(1024, 768)]"
+"""What displays must be, in the text of an error."""
+
+MAX_SHOWN = 60
+"""Characters shown of an argument that is wrong."""
+
 MAX_EVENTS = 100_000
 """Most events kept of a client, unless told otherwise."""
 
 MAX_MESSAGES = 10_000
 """Most messages kept of a client, both ways, unless told otherwise."""
+
+
+def wrong(name: str, kind: str, value: object) -> InvalidValue:
+    """What is wrong with an argument.
+
+    :param name: the argument's name.
+    :param kind: what it must be.
+    :param value: what it is.
+    :returns: the error, to be raised.
+    """
+    try:
+        shown = repr(value)
+    except ValueError:  # an int of thousands of digits
+        shown = f"that {type(value).__name__}"
+    return InvalidValue(f"{name} must be {kind}, not {shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + '...'}")
+
+
+def check_whole(name: str, value: int, least: int = 0) -> int:
+    """Refuse what is no whole number of at least so much; True and False are none.
+
+    :returns: the number.
+    :raises InvalidValue: naming the argument.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise wrong(name, f"a whole number of at least {least}", value)
+    return value
+
+
+def check_seconds(name: str, value: float | None) -> float | None:
+    """Refuse what is neither a number nor None.
+
+    :returns: it.
+    :raises InvalidValue: naming the argument.
+    """
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
+        raise wrong(name, "a number of seconds or None", value)
+    return value
+
+
+def check_text(name: str, value: str) -> str:
+    """Refuse what is no text, or has what UTF-8 cannot hold.
+
+    :returns: the text.
+    :raises InvalidValue: naming the argument.
+    """
+    try:
+        value.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise wrong(name, "text that UTF-8 can hold", value) from None
+    return value
+
+
+def check_bytes(name: str, value: bytes) -> bytes:
+    """Refuse what is no bytes.
+
+    :returns: them.
+    :raises InvalidValue: naming the argument.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise wrong(name, "bytes", value)
+    return value
+
+
+def check_password(password: str | bytes | None) -> str | bytes | None:
+    """Refuse what is no password.
+
+    :returns: it.
+    :raises InvalidValue: naming the argument.
+    """
+    if password is not None and not isinstance(password, str | bytes):
+        raise wrong("password", "text, bytes or None", password)
+    return password
+
+
+def check_tables(tables: Tables | None) -> Tables | None:
+    """Refuse what is no tables.
+
+    :returns: them.
+    :raises InvalidValue: naming the argument.
+    """
+    if tables is not None:
+        from spiceemu.sessions.tables import Tables  # here: who gives some has loaded them already
+
+        if not isinstance(tables, Tables):
+            raise wrong("tables", "a Tables or None", tables)
+    return tables
+
+
+def _flag(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise wrong(name, "True or False", value)
+    return value
+
+
+def _port(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PORT:
+        raise wrong(name, f"a whole number from 0 to {MAX_PORT}", value)
+    return value
+
+
+def _names(name: str, value: Iterable[str]) -> tuple[str, ...]:
+    """Names of channels; which ones there are is the policy's to know."""
+    kind = 'a list of channels\' names, such as ["main"]'
+    if isinstance(value, str | bytes):
+        raise wrong(name, kind, value)
+    try:
+        names = tuple(value)
+    except TypeError:
+        raise wrong(name, kind, value) from None
+    if not all(isinstance(each, str) for each in names):
+        raise wrong(name, kind, value)
+    return names
 
 
 class Tls:
@@ -37,7 +155,7 @@ class Tls:
     :param port: the port, 0 for any free one.
     :param subject: the subject of its certificate, such as ``CN=localhost``, told to clients that are moved here.
     :param channels: names of channels served over TLS only, or ``all``.
-    :raises InvalidValue: there can be no such port, or the context is none.
+    :raises InvalidValue: naming what is none: context, port, subject or channels.
     """
 
     def __init__(
@@ -47,9 +165,9 @@ class Tls:
             text = "spiceemu.server_context makes one of a certificate"
             raise InvalidValue(f"Tls takes an SSL context, not {context!r:.60}; {text}")
         self.context = context
-        self.port = check_port(port)
-        self.subject = subject
-        self.channels = tuple(channels)
+        self.port = _port("Tls.port", port)
+        self.subject = check_text("Tls.subject", subject)
+        self.channels = _names("Tls.channels", channels)
 
     def __repr__(self) -> str:
         return f"Tls(port={self.port}, subject={self.subject!r}, channels={self.channels})"
@@ -65,18 +183,12 @@ class Limits:
     """
 
     def __init__(self, *, events: int = MAX_EVENTS, messages: int = MAX_MESSAGES, unlinked: int = MAX_UNLINKED) -> None:
-        self.events = _count("events", events, 0)
-        self.messages = _count("messages", messages, 0)
-        self.unlinked = _count("unlinked", unlinked, 1)
+        self.events = check_whole("Limits.events", events, 0)
+        self.messages = check_whole("Limits.messages", messages, 0)
+        self.unlinked = check_whole("Limits.unlinked", unlinked, 1)
 
     def __repr__(self) -> str:
         return f"Limits(events={self.events}, messages={self.messages}, unlinked={self.unlinked})"
-
-
-def _count(name: str, value: int, least: int) -> int:
-    if not isinstance(value, int) or value < least:
-        raise InvalidValue(f"{name} is a whole number of at least {least}, not {value!r}")
-    return value
 
 
 class Addresses:
@@ -96,17 +208,29 @@ class Addresses:
         sockets: Iterable[socket.socket],
         plain_channels: Iterable[str],
     ) -> None:
-        self.host = host
-        self.port = None if port is None else check_port(port)
+        self.host = check_text("host", host)
+        self.port = None if port is None else _port("port", port)
         if tls is not None and not isinstance(tls, Tls):
-            raise InvalidValue(f"tls is a Tls, not {tls!r:.60}: Tls(spiceemu.server_context(CERTIFICATE, KEY))")
+            raise wrong("tls", "a Tls, such as Tls(spiceemu.server_context(CERTIFICATE, KEY)), or None", tls)
         self.tls = tls
         self.tls_port = None if tls is None else tls.port
-        self.unix_path = unix_path
-        self.sockets = list(sockets)
-        self.plain_channels = plain_channels
+        self.unix_path = None if unix_path is None else check_text("unix_path", unix_path)
+        if "\0" in (unix_path or ""):
+            raise wrong("unix_path", "a path, without NUL", unix_path)
+        self.sockets = _sockets(sockets)
+        self.plain_channels = _names("plain_channels", plain_channels)
         if port is None and tls is None and not (unix_path or self.sockets):
             raise InvalidValue("nothing to listen on: give port, tls or unix_path")
+
+
+def _sockets(sockets: Iterable[socket.socket]) -> list[socket.socket]:
+    try:
+        found = list(sockets)
+    except TypeError:
+        raise wrong("sockets", "a list of sockets", sockets) from None
+    if not all(hasattr(each, "getsockname") for each in found):
+        raise wrong("sockets", "a list of sockets", sockets)
+    return found
 
 
 class Machine:
@@ -118,8 +242,8 @@ class Machine:
         self.sizes = check_guest(title, uuid, sizes)
         self.title = title
         self.uuid = uuid
-        self.agent = agent
-        self.sound = sound
+        self.agent = _flag("agent", agent)
+        self.sound = _flag("sound", sound)
 
     def make(self, tables: Tables) -> Guest:
         """Make the guest.
@@ -147,10 +271,12 @@ class Habits:
     ) -> None:
         if compression not in COMPRESSIONS:
             raise InvalidValue(f"no compression is called {compression!r}; there are {', '.join(COMPRESSIONS)}")
-        self.shared = shared
+        if not isinstance(limits, Limits):
+            raise wrong("limits", "a Limits, such as Limits(events=1000), or None", limits)
+        self.shared = _flag("shared", shared)
         self.compression = compression
-        self.strict = strict
-        self.password_lifetime = password_lifetime
+        self.strict = _flag("strict", strict)
+        self.password_lifetime = check_seconds("password_lifetime", password_lifetime)
         self.limits = limits
 
 
@@ -175,7 +301,9 @@ def _check_displays(displays: Iterable[tuple[int, int]]) -> list[tuple[int, int]
     try:
         sizes = [(width, height) for width, height in displays]
     except (TypeError, ValueError):
-        raise InvalidValue(f"displays are pairs of width and height, such as [(1024, 768)], not {displays!r}") from None
+        raise wrong("displays", DISPLAYS, displays) from None
+    if any(not isinstance(side, int) or isinstance(side, bool) for size in sizes for side in size):
+        raise wrong("displays", DISPLAYS, displays)
     if not 1 <= len(sizes) <= MAX_DISPLAYS:
         raise InvalidValue(f"a server has 1 to {MAX_DISPLAYS} displays, not {len(sizes)}")
     if any(size != DEFAULT_SIZE for size in sizes):

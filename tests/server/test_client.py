@@ -21,6 +21,7 @@ from spiceemu.events import (
     KeyDown,
     KeyUp,
     MouseMotion,
+    ServerFailed,
     Synced,
 )
 from spiceemu.protocol.capabilities import ChannelType
@@ -378,6 +379,82 @@ async def test_a_message_by_hand() -> None:
         await client.expect(DisplayReady)
 
 
+class LateError(TimeoutError):
+    """Something of ours, or of a test, that did not come."""
+
+
+@pytest.mark.parametrize("timeout", [PATIENCE, None])
+async def test_a_timeout_of_ones_own_is_not_taken_for_the_waiters(client: Client, timeout: float | None) -> None:
+    def condition(_event: object) -> bool:
+        raise LateError
+
+    client._member.post(KeyDown(1))
+    with pytest.raises(LateError):
+        await client.expect(condition, timeout)
+    waiting = [await later(client.expect(KeyUp, timeout)), await later(client.synced(timeout))]
+    client._member.post(ServerFailed(DISPLAY, 0, "late", LateError()))
+    for each in waiting:
+        with pytest.raises(LateError):
+            await each
+
+
+async def test_a_condition_that_raises_is_not_taken_for_a_client_that_left(client: Client) -> None:
+    def condition(_event: object) -> bool:
+        raise WrongState("the test's own")
+
+    client._member.post(KeyDown(1))
+    with pytest.raises(WrongState, match="the test's own"):
+        await client.expect(condition)
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "display:",
+        "display:\u0660",
+        "display:256",
+        "display:" + "9" * 5000,
+        "display:0\n",
+        ":0",
+        "Display:0",
+        None,
+        5,
+    ],
+)
+def test_a_name_that_no_channel_has(client: Client, name: Any) -> None:
+    with pytest.raises(InvalidValue, match=r"a channel's name must be TYPE:ID, such as display:0, .* at most 255 and"):
+        client.channel(name)
+
+
+@pytest.mark.parametrize("message", ["x", None, display.Mark])
+def test_what_is_no_message_is_not_sent(client: Client, message: Any) -> None:
+    for send in (client.send, client.channels[0].send):
+        with pytest.raises(InvalidValue, match=r"message must be a message, such as spiceemu\.messages\.main\."):
+            send(message)
+
+
+def test_a_message_of_the_client_has_no_id_for_the_server(client: Client) -> None:
+    with pytest.raises(InvalidValue, match=r"inputs\.KeyDown is a client's message: "):
+        client.channels[0].send(inputs.KeyDown(1), as_fault=True)
+
+
+async def test_what_nothing_can_match_is_not_waited_for(client: Client) -> None:
+    with pytest.raises(
+        InvalidValue, match=r"^wanted must be an event, a class of events or a condition, not 'KeyDown'$"
+    ):
+        await client.expect("KeyDown")  # type: ignore[call-overload]
+
+
+def test_what_is_no_text_is_not_shown(client: Client) -> None:
+    for text in (5, "\ud800"):
+        with pytest.raises(InvalidValue, match="text must be text that UTF-8 can hold, not "):
+            client.notify(text)  # type: ignore[arg-type]
+
+
 # What has travelled
 
 
@@ -399,10 +476,11 @@ async def test_messages_are_those_that_travelled() -> None:
         remove()
         remove()
         client.set_multi_media_time(81)
-        while (time := await probe.main.take(main.MultiMediaTime)).time != 81:
-            assert time.time not in (77, 78)
+        await probe.main.until(lambda: main.MultiMediaTime(81) in probe.main.received)
+        came = [message.time for message in probe.main.received if isinstance(message, main.MultiMediaTime)]
+        assert came[-3:] == [79, 80, 81]
         shown = [each.message.time for each in client.messages if isinstance(each.message, main.MultiMediaTime)]
-        assert shown[-3:] == [79, 80, 81]
+        assert shown == came
 
 
 async def test_what_takes_a_tap_away_takes_no_other_of_the_same() -> None:

@@ -7,6 +7,7 @@ import gc
 import socket
 import ssl
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from spiceemu.protocol.messages import base, display, inputs, main
 from spiceemu.server import SpiceServer
 from spiceemu.serving import listeners
 
-from .probe import PATIENCE, Probe, ProbeChannel, serving
+from .probe import PATIENCE, Probe, ProbeChannel, serving, until
 
 MAIN, DISPLAY, INPUTS, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.CURSOR
 
@@ -221,13 +222,13 @@ async def test_it_starts_once() -> None:
         ({"uuid": "x"}, r"a guest's uuid is a uuid\.UUID, not 'x'"),
         (
             {"displays": (640, 480)},
-            r"displays are pairs of width and height, such as \[\(1024, 768\)\], not \(640, 480\)",
+            r"displays must be pairs of width and height in whole pixels, such as \[\(1024, 768\)\], not \(640, 480\)",
         ),
-        ({"displays": [(640,)]}, "displays are pairs of width and height"),
-        ({"displays": None}, "displays are pairs of width and height"),
+        ({"displays": [(640,)]}, "displays must be pairs of width and height"),
+        ({"displays": None}, "displays must be pairs of width and height"),
         ({"displays": [(640, 480.5)]}, "480.5"),
-        ({"port": 70_000}, "port 70000 is not within 0 and 65535"),
-        ({"port": "5930"}, "port '5930' is not within 0 and 65535"),
+        ({"port": 70_000}, "port must be a whole number from 0 to 65535, not 70000"),
+        ({"port": "5930"}, "port must be a whole number from 0 to 65535, not '5930'"),
         ({"features": 5}, "features are changes such as"),
     ],
 )
@@ -365,15 +366,92 @@ def secured(*channels: str) -> Tls:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"events": -1}, "events is a whole number of at least 0, not -1"),
-        ({"events": None}, "events is a whole number of at least 0, not None"),
-        ({"messages": 1.5}, "messages is a whole number of at least 0, not 1.5"),
-        ({"unlinked": 0}, "unlinked is a whole number of at least 1, not 0"),
+        ({"events": -1}, "Limits.events must be a whole number of at least 0, not -1"),
+        ({"events": None}, "Limits.events must be a whole number of at least 0, not None"),
+        ({"messages": 1.5}, "Limits.messages must be a whole number of at least 0, not 1.5"),
+        ({"unlinked": 0}, "Limits.unlinked must be a whole number of at least 1, not 0"),
     ],
 )
 def test_limits_that_cannot_be(options: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidValue, match=text):
         Limits(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"host": 5}, "host must be text that UTF-8 can hold, not 5"),
+        ({"port": "x"}, "port must be a whole number from 0 to 65535, not 'x'"),
+        ({"port": True}, "port must be a whole number from 0 to 65535, not True"),
+        ({"port": 65536}, "port must be a whole number from 0 to 65535, not 65536"),
+        ({"port": 10**5000}, "port must be a whole number from 0 to 65535, not that int"),
+        ({"tls": "x"}, "tls must be a Tls, such as Tls(spiceemu.server_context(CERTIFICATE, KEY)), or None, not 'x'"),
+        ({"unix_path": 5}, "unix_path must be text that UTF-8 can hold, not 5"),
+        ({"unix_path": "a\0b"}, "unix_path must be a path, without NUL, not 'a\\x00b'"),
+        ({"sockets": 5}, "sockets must be a list of sockets, not 5"),
+        ({"sockets": ["x"]}, "sockets must be a list of sockets, not ['x']"),
+        ({"plain_channels": 5}, 'plain_channels must be a list of channels\' names, such as ["main"], not 5'),
+        (
+            {"plain_channels": "main"},
+            "plain_channels must be a list of channels' names, such as [\"main\"], not 'main'",
+        ),
+        ({"plain_channels": [5]}, 'plain_channels must be a list of channels\' names, such as ["main"], not [5]'),
+        ({"password": 5}, "password must be text, bytes or None, not 5"),
+        ({"password_lifetime": "x"}, "password_lifetime must be a number of seconds or None, not 'x'"),
+        ({"displays": [(1024.0, 768.0)]}, "displays must be pairs of width and height in whole pixels, such as "),
+        ({"displays": 5}, "displays must be pairs of width and height in whole pixels, such as "),
+        ({"shared": "no"}, "shared must be True or False, not 'no'"),
+        ({"agent": "no"}, "agent must be True or False, not 'no'"),
+        ({"sound": 2}, "sound must be True or False, not 2"),
+        ({"strict": None}, "strict must be True or False, not None"),
+        ({"limits": 5}, "limits must be a Limits, such as Limits(events=1000), or None, not 5"),
+        ({"tables": 5}, "tables must be a Tables or None, not 5"),
+        ({"host": "x" * 99 + "\ud800"}, f"host must be text that UTF-8 can hold, not '{'x' * 59}..."),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_named(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        SpiceServer(**options)
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"port": True}, "Tls.port must be a whole number from 0 to 65535, not True"),
+        ({"port": None}, "Tls.port must be a whole number from 0 to 65535, not None"),
+        ({"subject": 5}, "Tls.subject must be text that UTF-8 can hold, not 5"),
+        ({"channels": 5}, 'Tls.channels must be a list of channels\' names, such as ["main"], not 5'),
+        ({"channels": "main"}, "Tls.channels must be a list of channels' names, such as [\"main\"], not 'main'"),
+    ],
+)
+def test_an_option_of_tls_of_the_wrong_kind_is_named(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        Tls(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), **options)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda server: server.set_password(5), "password must be text, bytes or None, not 5"),
+        (lambda server: server.set_password("x", "y"), "lifetime must be a number of seconds or None, not 'y'"),
+        (lambda server: server.enable_features("x"), "mask must be a whole number of at least 0, not 'x'"),
+        (lambda server: server.from_snapshot(5), "snapshot must be bytes, not 5"),
+        (lambda server: server.receive_guest("x"), "snapshot must be bytes, not 'x'"),
+        (lambda server: server.check_destination(5), "destination must be a Destination, not 5"),
+        (lambda server: server.add_tap(5), "tap must be a MessageTap or a WireTap, not 5"),
+    ],
+)
+async def test_an_argument_of_the_wrong_kind_is_named(call: Callable[[SpiceServer], object], text: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        call(SpiceServer())
+    assert str(caught.value) == text
+
+
+async def test_a_guest_cannot_move_to_what_is_no_place() -> None:
+    with pytest.raises(InvalidValue, match=r"^target must be a SpiceServer or a Destination, not 5$"):
+        await SpiceServer().migrate_to(5)  # type: ignore[arg-type]
 
 
 def test_tls_without_a_context() -> None:
@@ -385,7 +463,7 @@ def test_tls_without_a_context() -> None:
     ("options", "text"),
     [
         ({"port": None}, "nothing to listen on"),
-        ({"tls": 5930}, "tls is a Tls, not 5930"),
+        ({"tls": 5930}, r"tls must be a Tls, .*, not 5930"),
         ({"displays": []}, "1 to 256 displays, not 0"),
         ({"displays": [(0, 5)]}, "0x5"),
         ({"displays": [(1024, 768), (20_000, 1)]}, "20000x1"),
@@ -571,6 +649,23 @@ async def test_no_client_comes() -> None:
     async with serving() as server:
         with pytest.raises(ExpectationFailed, match=rf"no client came to spice://127.0.0.1:{server.port} within 0 s"):
             await server.wait_client(timeout=0)
+
+
+@pytest.mark.parametrize("timeout", [PATIENCE, None])
+async def test_a_failure_that_is_a_timeout_of_its_own_is_not_taken_for_ours(timeout: float | None) -> None:
+    class LateError(TimeoutError):
+        """What an observer waited for did not come."""
+
+    def observer(_event: object) -> None:
+        raise LateError
+
+    async with serving() as server, Probe.of(server) as probe:
+        await server.until_client()
+        server.guest.subscribe(observer)
+        probe.inputs.send(inputs.KeyDown(0x1E))
+        await until(lambda: bool(server._core.failures))
+        with pytest.raises(LateError):
+            await server.wait_client(timeout)
 
 
 async def test_waiting_for_the_main_channel_alone() -> None:
