@@ -23,7 +23,7 @@ from spiceemu.errors import (
     PermissionDenied,
     VersionMismatch,
 )
-from spiceemu.probing import probe as probe_module, wire as wire_module
+from spiceemu.probing import connection as wire_module, probe as probe_module
 from spiceemu.probing.likeness import OVER_ANOTHER_WAY, Difference, ProbeReport, Question, differences, show_words
 from spiceemu.probing.probe import MAX_CHANNELS, MAX_STALLS, probe
 from spiceemu.protocol.capabilities import ChannelType, DisplayCap, Words, to_words
