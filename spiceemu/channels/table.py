@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.cursor import CursorChannel
@@ -160,16 +162,22 @@ The order is that of recorded servers: clients begin channels in it, so it decid
 """
 
 
+_place = attrgetter("place")
+
+
 def offered(rows: Iterable[ChannelRow], guest: Guest, level: Level) -> list[tuple[ChannelType, int]]:
     """Type and id of every channel of a guest but main, in the order of CHANNELS_LIST at a level."""
-    found = [
-        (row.place, -number, at if level.has(Feature.MINI_HEADER) else -at, row.type, number)
-        for at, row in enumerate(rows)
-        if row.kind is not MainChannel
-        for number in range(row.count(guest) if level.has(Feature.MULTI_DISPLAY_CHANNELS) or not row.several else 1)
-    ]
-    # Of the oldest servers, without mini headers, the last of a place to come was the first.
-    return [(kind, number) for _, _, _, kind, number in sorted(found, key=lambda each: each[:3])]
+    several = level.has(Feature.MULTI_DISPLAY_CHANNELS)
+    listed = [row for row in rows if row.kind is not MainChannel]
+    if not level.has(Feature.MINI_HEADER):
+        listed.reverse()  # of the oldest servers the last of a place to come was the first
+    listed.sort(key=_place)
+    found: list[tuple[ChannelType, int]] = []
+    for _, place in groupby(listed, _place):
+        counts = [(row.type, row.count(guest) if several or not row.several else 1) for row in place]
+        most = max(count for _, count in counts)
+        found += [(kind, number) for number in reversed(range(most)) for kind, count in counts if number < count]
+    return found
 
 
 def row_of(rows: Iterable[ChannelRow], kind: int) -> ChannelRow | None:
