@@ -44,6 +44,7 @@ class Log(Generic[Entry]):
         self._weigh = weigh
         self._most = most
         self._unread: deque[Entry] = deque()
+        self._weights: deque[int] = deque()  # of the entries: to weigh a message is to write it
         self._held = 0
 
     @property
@@ -55,10 +56,12 @@ class Log(Generic[Entry]):
         """Add the newest."""
         self.entries.append(entry)
         self._unread.append(entry)
-        self._held += self._weigh(entry)
+        weight = self._weigh(entry)
+        self._weights.append(weight)
+        self._held += weight
         while len(self.entries) > self.limit or self._held > self._most:
             oldest = self.entries.popleft()
-            self._held -= self._weigh(oldest)
+            self._held -= self._weights.popleft()
             self.dropped += 1
             if self._unread[0] is oldest:
                 self._unread.popleft()

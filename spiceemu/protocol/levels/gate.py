@@ -8,7 +8,7 @@ message has asked before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -45,7 +45,10 @@ class Gate:
         self.direction = direction
         self._judges: dict[type[Message], Callable[[Any], Iterable[Breach]]] = {}
         self._has_surfaces = peer.takes(SURFACES)
-        self._taken_images = frozenset(filter(peer.takes_image, peer.images))
+
+    @cached_property
+    def _taken_images(self) -> frozenset[int]:  # asked for by drawings: most gates see none
+        return frozenset(filter(self.peer.takes_image, self.peer.images))
 
     def breaches(self, message: Message) -> list[Breach]:
         """What may not travel in a message, the message itself first; empty where all is well."""
