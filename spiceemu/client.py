@@ -14,7 +14,7 @@ from spiceemu.events import Event, ServerFailed
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.messages.message import SERVER, Message
-from spiceemu.serving.options import check_text, wrong
+from spiceemu.serving.checks import check_text, wrong
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel

@@ -19,20 +19,9 @@ from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
 from spiceemu.protocol.levels.level import CURRENT, Level, changed, level_of
 from spiceemu.protocol.link.ticket import Password
 from spiceemu.serving import listeners
+from spiceemu.serving.checks import check_bytes, check_seconds, check_whole, wrong
 from spiceemu.serving.core import ServerCore
-from spiceemu.serving.options import (
-    Addresses,
-    Habits,
-    Limits,
-    Machine,
-    Tls,
-    check_bytes,
-    check_password,
-    check_seconds,
-    check_tables,
-    check_whole,
-    wrong,
-)
+from spiceemu.serving.options import Addresses, Habits, Limits, Machine, Tls, check_password, check_tables
 from spiceemu.sessions.failures import raise_unseen
 
 if TYPE_CHECKING:

@@ -149,10 +149,8 @@ class ServerCore:
 
         if self.wire_taps is None:
             self.wire_taps = WireTaps()
-        taps = self.wire_taps
-        taps.add(tap)
-        once = [tap]
-        return lambda: taps.remove(once.pop()) if once else None
+        self.wire_taps.add(tap)
+        return _once(partial(self.wire_taps.remove, tap))
 
     def add_tap(self, tap: MessageTap) -> Callable[[], None]:
         """Let a tap see every message of every client from now on.
@@ -163,15 +161,12 @@ class ServerCore:
         for member in self.roster:
             member.session.shared.taps.taps.append(tap)
 
-        once = [tap]
-
         def remove() -> None:
             for taps in (self.taps, *(member.session.shared.taps.taps for member in self.roster)):
-                if once and tap in taps:
+                if tap in taps:
                     taps.remove(tap)
-            once.clear()
 
-        return remove
+        return _once(remove)
 
     # Listening
 
@@ -389,3 +384,9 @@ class ServerCore:
         self.awaits_guest = False
         for member in self.roster:
             member.let_go()
+
+
+def _once(act: Callable[[], None]) -> Callable[[], None]:
+    """What does something when it is called first, and nothing when it is called again."""
+    left = [act]
+    return lambda: left.pop()() if left else None

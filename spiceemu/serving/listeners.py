@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from spiceemu.errors import AddressUnavailable, InvalidValue
+from spiceemu.serving.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +40,15 @@ AF_UNIX = getattr(socket, "AF_UNIX", None)
 WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to reach a server bound to all
 
 
-def check_port(port: int) -> int:
+def check_port(port: int, name: str = "port") -> int:
     """Refuse a port that does not exist; 0 asks for any free one.
 
+    :param name: what the text calls it.
     :returns: the port.
     :raises InvalidValue: with the limit in the text.
     """
-    if not isinstance(port, int) or not 0 <= port <= MAX_PORT:
-        raise InvalidValue(f"port {port!r} is not within 0 and {MAX_PORT}")
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= MAX_PORT:
+        raise InvalidValue(f"{name} {shown(port)} is not within 0 and {MAX_PORT}")
     return port
 
 

@@ -193,7 +193,7 @@ class Move:
         self._guest_is_gone = False
 
     async def run(self, *, retreat: bool) -> list[Moved]:
-        """Do it; see :meth:`ServerCore.migrate_to`."""
+        """Do it; see :meth:`SpiceServer.migrate_to`."""
         check_free(self.source, self.target)
         servers = [self.source] if self.target is None else [self.source, self.target]
         for server in servers:

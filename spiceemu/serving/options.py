@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from spiceemu.codecs.compression import COMPRESSIONS
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.limits import DEFAULT_SIZE, MAX_DISPLAYS, MAX_NAME
-from spiceemu.serving.listeners import MAX_PORT
+from spiceemu.serving.checks import check_seconds, check_text, check_whole, shown, wrong
+from spiceemu.serving.listeners import check_port
 
 if TYPE_CHECKING:
     import socket
@@ -23,78 +24,11 @@ UUID_SIZE = 16
 MAX_UNLINKED = 1024
 """Connections whose link is not done; more are closed at once, so that strangers cannot use up all files."""
 
-DISPLAYS = "pairs of width and height in whole pixels, such as [(1024, 768)]"
-"""What displays must be, in the text of an error."""
-
-MAX_SHOWN = 60
-"""Characters shown of an argument that is wrong."""
-
 MAX_EVENTS = 100_000
 """Most events kept of a client, unless told otherwise."""
 
 MAX_MESSAGES = 10_000
 """Most messages kept of a client, both ways, unless told otherwise."""
-
-
-def wrong(name: str, kind: str, value: object) -> InvalidValue:
-    """What is wrong with an argument.
-
-    :param name: the argument's name.
-    :param kind: what it must be.
-    :param value: what it is.
-    :returns: the error, to be raised.
-    """
-    try:
-        shown = repr(value)
-    except ValueError:  # an int of thousands of digits
-        shown = f"that {type(value).__name__}"
-    return InvalidValue(f"{name} must be {kind}, not {shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + '...'}")
-
-
-def check_whole(name: str, value: int, least: int = 0) -> int:
-    """Refuse what is no whole number of at least so much; True and False are none.
-
-    :returns: the number.
-    :raises InvalidValue: naming the argument.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise wrong(name, f"a whole number of at least {least}", value)
-    return value
-
-
-def check_seconds(name: str, value: float | None) -> float | None:
-    """Refuse what is neither a number nor None.
-
-    :returns: it.
-    :raises InvalidValue: naming the argument.
-    """
-    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
-        raise wrong(name, "a number of seconds or None", value)
-    return value
-
-
-def check_text(name: str, value: str) -> str:
-    """Refuse what is no text, or has what UTF-8 cannot hold.
-
-    :returns: the text.
-    :raises InvalidValue: naming the argument.
-    """
-    try:
-        value.encode()
-    except (AttributeError, UnicodeEncodeError):
-        raise wrong(name, "text that UTF-8 can hold", value) from None
-    return value
-
-
-def check_bytes(name: str, value: bytes) -> bytes:
-    """Refuse what is no bytes.
-
-    :returns: them.
-    :raises InvalidValue: naming the argument.
-    """
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise wrong(name, "bytes", value)
-    return value
 
 
 def check_password(password: str | bytes | None) -> str | bytes | None:
@@ -125,12 +59,6 @@ def check_tables(tables: Tables | None) -> Tables | None:
 def _flag(name: str, value: bool) -> bool:
     if not isinstance(value, bool):
         raise wrong(name, "True or False", value)
-    return value
-
-
-def _port(name: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PORT:
-        raise wrong(name, f"a whole number from 0 to {MAX_PORT}", value)
     return value
 
 
@@ -165,7 +93,7 @@ class Tls:
             text = "spiceemu.server_context makes one of a certificate"
             raise InvalidValue(f"Tls takes an SSL context, not {context!r:.60}; {text}")
         self.context = context
-        self.port = _port("Tls.port", port)
+        self.port = check_port(port, "Tls.port")
         self.subject = check_text("Tls.subject", subject)
         self.channels = _names("Tls.channels", channels)
 
@@ -209,7 +137,7 @@ class Addresses:
         plain_channels: Iterable[str],
     ) -> None:
         self.host = check_text("host", host)
-        self.port = None if port is None else _port("port", port)
+        self.port = None if port is None else check_port(port)
         if tls is not None and not isinstance(tls, Tls):
             raise wrong("tls", "a Tls, such as Tls(spiceemu.server_context(CERTIFICATE, KEY)), or None", tls)
         self.tls = tls
@@ -301,9 +229,9 @@ def _check_displays(displays: Iterable[tuple[int, int]]) -> list[tuple[int, int]
     try:
         sizes = [(width, height) for width, height in displays]
     except (TypeError, ValueError):
-        raise wrong("displays", DISPLAYS, displays) from None
+        raise _no_displays(displays) from None
     if any(not isinstance(side, int) or isinstance(side, bool) for size in sizes for side in size):
-        raise wrong("displays", DISPLAYS, displays)
+        raise _no_displays(displays)
     if not 1 <= len(sizes) <= MAX_DISPLAYS:
         raise InvalidValue(f"a server has 1 to {MAX_DISPLAYS} displays, not {len(sizes)}")
     if any(size != DEFAULT_SIZE for size in sizes):
@@ -312,3 +240,7 @@ def _check_displays(displays: Iterable[tuple[int, int]]) -> list[tuple[int, int]
         for width, height in sizes:
             check_size(width, height)
     return sizes
+
+
+def _no_displays(value: object) -> InvalidValue:
+    return InvalidValue(f"displays are pairs of width and height, such as [(1024, 768)], not {shown(value)}")
