@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from spiceemu.channels.handlers import Handlers, table_of
@@ -108,7 +109,7 @@ class Channel:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
 
-    @property
+    @cached_property
     def name(self) -> str:
         """``type:id``, for log lines."""
         return f"{self.type.name.lower()}:{self.id}"
@@ -426,9 +427,7 @@ class Channel:
         sent, mark = self._pings.pop(message.id, (None, None))
         if sent is None:
             return ()  # a forgotten one, or one we never sent: upstream looks at neither
-        if mark is not None:
-            return (Synced(self.type, self.id, mark),)
-        return (Latency(self.type, self.id, now - sent),)
+        return (Latency(self.type, self.id, now - sent) if mark is None else Synced(self.type, self.id, mark),)
 
     def _on_disconnecting(self, _message: base.Disconnecting, _now: float) -> None:
         """The end of the connection says the same."""

@@ -7,11 +7,11 @@ MIGRATE_DATA carries (``migrate_flags``), and what more a target of ours is told
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.cursor import CursorChannel
@@ -59,9 +59,9 @@ class Opening:
 Make: TypeAlias = Callable[[Opening], "Channel"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChannelRow:
-    """A channel type that is served.
+    """A channel type that is served; no two rows are equal.
 
     :ivar kind: its class.
     :ivar make: makes one of what the guest has to show.
@@ -162,21 +162,32 @@ The order is that of recorded servers: clients begin channels in it, so it decid
 """
 
 
-_place = attrgetter("place")
-
-
 def offered(rows: Iterable[ChannelRow], guest: Guest, level: Level) -> list[tuple[ChannelType, int]]:
-    """Type and id of every channel of a guest but main, in the order of CHANNELS_LIST at a level."""
+    """Type and id of every channel of a guest but main, in the order of CHANNELS_LIST at a level.
+
+    :returns: them, as the guest has them now.
+    """
+    rows = tuple(rows)
+    return [*_listed(rows, tuple([row.count(guest) for row in rows]), level)]
+
+
+@lru_cache(maxsize=64)
+def _listed(rows: Sequence[ChannelRow], counts: Sequence[int], level: Level) -> Sequence[tuple[ChannelType, int]]:
+    """The same, by how many there are of each row; remembered, as every link asks for it three times."""
     several = level.has(Feature.MULTI_DISPLAY_CHANNELS)
-    listed = [row for row in rows if row.kind is not MainChannel]
+    listed = [
+        (row.place, row.type, count if several or not row.several else 1)
+        for row, count in zip(rows, counts, strict=True)
+        if row.kind is not MainChannel
+    ]
     if not level.has(Feature.MINI_HEADER):
         listed.reverse()  # of the oldest servers the last of a place to come was the first
-    listed.sort(key=_place)
+    listed.sort(key=itemgetter(0))
     found: list[tuple[ChannelType, int]] = []
-    for _, place in groupby(listed, _place):
-        counts = [(row.type, row.count(guest) if several or not row.several else 1) for row in place]
-        most = max(count for _, count in counts)
-        found += [(kind, number) for number in reversed(range(most)) for kind, count in counts if number < count]
+    for _, place in groupby(listed, itemgetter(0)):
+        there = [(kind, count) for _, kind, count in place]
+        most = max(count for _, count in there)
+        found += [(kind, number) for number in reversed(range(most)) for kind, count in there if number < count]
     return found
 
 

@@ -110,7 +110,7 @@ class ServerPolicy:
             raise NeedUnsecured(f"link: the {type_name(kind)} channel is not served over TLS")
         if not request.secure and self._is_among(kind, self.tls_only):
             raise NeedSecured(f"link: the {type_name(kind)} channel is only served over TLS")
-        if not self._offers(request) and self.level.has(Feature.SILENT_REFUSAL):
+        if self.level.has(Feature.SILENT_REFUSAL) and not self._offers(request):
             raise ChannelNotAvailable(f"link: there is no channel of type {kind} with id {number}")
 
     @staticmethod
