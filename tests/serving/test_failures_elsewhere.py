@@ -135,10 +135,10 @@ async def test_the_clock_goes_on_when_a_deadline_fails(monkeypatch: pytest.Monke
     def counting(_self: DisplayChannel, now: float) -> None:
         ticks.append(now)
 
-    monkeypatch.setattr(InputsChannel, "check_time", raising)
     monkeypatch.setattr(DisplayChannel, "check_time", counting)
     async with SpiceServer() as server, Probe.of(server):
         client = await server.wait_client()
+        monkeypatch.setattr(InputsChannel, "check_time", raising)
         with pytest.raises(Broken, match="no time"):
             await client.expect(Disconnected)
         known = len(ticks)
