@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, overload
 
 from spiceemu.errors import ExpectationFailed, InvalidValue, WrongState
 from spiceemu.events import Event, ServerFailed
-from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.capabilities import ChannelType, channel_name
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.messages.message import SERVER, Message
 from spiceemu.serving.checks import check_text, wrong
@@ -345,7 +345,7 @@ class Client:
             raise InvalidValue(
                 f"{name} is a message of several channels; name one: client.channel('main:0').send({name}(...))"
             )
-        self.channel(f"{kinds[0].name.lower()}:{channel_id}").send(message, as_fault=as_fault)
+        self.channel(channel_name(kinds[0], channel_id)).send(message, as_fault=as_fault)
 
     def notify(self, text: str) -> None:
         """Show the user a text.
@@ -414,4 +414,4 @@ def _describe(wanted: Wanted) -> str:
 
 
 def _names(channels: set[tuple[ChannelType, int]]) -> str:
-    return ", ".join(sorted(f"{kind.name.lower()}:{number}" for kind, number in channels))
+    return ", ".join(sorted(channel_name(kind, number) for kind, number in channels))

@@ -22,7 +22,7 @@ from spiceemu.channels.tap import Taps
 from spiceemu.channels.window import AckWindow
 from spiceemu.errors import IllegalMessage, NotCompatible, RemoteError, UnknownMessage
 from spiceemu.events import Event, Latency, Synced, Violation
-from spiceemu.protocol.capabilities import ChannelType, from_words
+from spiceemu.protocol.capabilities import ChannelType, channel_name, from_words
 from spiceemu.protocol.framing import MAX_CLIENT_BODY, FrameReader, FrameWriter
 from spiceemu.protocol.levels.gate import Gate
 from spiceemu.protocol.levels.needs import Peer
@@ -59,8 +59,6 @@ class Channel:
 
     type: ClassVar[ChannelType]
     handlers: ClassVar[Handlers] = {}
-    has_window: ClassVar[bool] = False
-    """Whether clients acknowledge what they are sent here, so that they can be asked when they are in step."""
     migrate_flags: ClassVar[int] = 0
     """What MIGRATE asks for (``MigrateFlags``): a channel with a state asks for a mark, and sends data."""
 
@@ -104,7 +102,8 @@ class Channel:
         self._next_ping = 1
         self._synced_by: dict[int, int] = {}  # marks, by the generation whose ACK_SYNC tells them
         self._last_words: list[Message] = []
-        self._table = table_of(type(self), {**self.base_handlers, **self.handlers}, level)
+        self._observed: list[Callable[[], None]] = []  # what ends each
+        self._table = table_of(type(self), level)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
@@ -112,7 +111,7 @@ class Channel:
     @cached_property
     def name(self) -> str:
         """``type:id``, for log lines."""
-        return f"{self.type.name.lower()}:{self.id}"
+        return channel_name(self.type, self.id)
 
     @property
     def frozen(self) -> bool:
@@ -121,11 +120,12 @@ class Channel:
 
     def observe(
         self, subscribe: Callable[[Callable[[Observed], None]], Callable[[], None]], hear: Callable[[Observed], None]
-    ) -> Callable[[], None]:
-        """Hear of something that the guest tells: what goes wrong here is this channel's failure and nobody else's.
+    ) -> None:
+        """Hear of something that the guest tells, until :meth:`close`.
+
+        What goes wrong here is this channel's failure and nobody else's.
 
         :param subscribe: takes who is to hear, and gives what ends that.
-        :returns: what ends it.
         """
 
         def guarded(told: Observed) -> None:
@@ -135,7 +135,7 @@ class Channel:
                 except Exception as error:  # noqa: BLE001 - raised where this channel's connection is at work
                     self.fail(error)
 
-        return subscribe(guarded)
+        self._observed.append(subscribe(guarded))
 
     def fail(self, error: Exception) -> None:
         """Raise an error of ours as soon as the connection asks for what there is to send."""
@@ -198,6 +198,8 @@ class Channel:
 
     def close(self) -> None:
         """Let go of the guest; the connection is gone."""
+        for end in self._observed:
+            end()
 
     def check_time(self, now: float) -> None:
         """Judge the channel's deadlines; called now and then.
@@ -219,20 +221,17 @@ class Channel:
             self._send(message, tuple(before), as_fault=as_fault)
 
     def _send(self, message: Message, before: tuple[Message, ...] = (), *, as_fault: bool = False) -> None:
-        if self._watching:
-            self._send_tapped(message, before, as_fault=as_fault)
-            return
         if not as_fault:
             for each in before:
                 self._check(each)
             self._check(message)
-        self._frame(message, before)
+        if self._watching:
+            self._send_tapped(message, before)
+        else:
+            self._frame(message, before)
 
-    def _send_tapped(self, message: Message, before: tuple[Message, ...], *, as_fault: bool) -> None:
+    def _send_tapped(self, message: Message, before: tuple[Message, ...]) -> None:
         """Let the taps see what goes out; what they put in its place is theirs to answer for."""
-        if not as_fault:
-            for each in (*before, message):
-                self._check(each)
         ahead = tuple(result for each in before for result in self._taps.pass_on(SERVER, self, each))
         for each in self._taps.pass_on(SERVER, self, message):
             self._frame(each, ahead)
@@ -241,6 +240,7 @@ class Channel:
     def put(self, message: Message) -> None:
         """Frame a message as it is, past every tap and check: for taps, which hold some back or make some up."""
         self._frame(message)
+        self._taps.show(self, message)
 
     def _frame(self, message: Message, before: tuple[Message, ...] = ()) -> None:
         serial = self._writer.serial
@@ -392,7 +392,7 @@ class Channel:
     # Handlers
 
     def _on_flush_mark(self, message: base.MigrateFlushMark, _now: float) -> Sequence[Event]:
-        if self.passage.stage is not Stage.FROZEN or self._last_words or self.has_flushed:
+        if self.passage.stage is not Stage.FROZEN or self._last_words or not self.migrate_flags:
             raise IllegalMessage(f"{self.name}: {message} that nobody asked for")
         self.passage.go(Stage.FLUSHED)
         return ()

@@ -38,7 +38,6 @@ class CursorChannel(Channel):
     """
 
     type = ChannelType.CURSOR
-    has_window = True
 
     def __init__(
         self,
@@ -66,11 +65,7 @@ class CursorChannel(Channel):
             self._shape_due = self._place_due = True  # the client shows the cursor of the other server
         else:
             self._send_init()
-        self._unsubscribe = self.observe(shown.subscribe, self._on_change)
-
-    def close(self) -> None:
-        """Stop observing the cursor."""
-        self._unsubscribe()
+        self.observe(shown.subscribe, self._on_change)
 
     # From the guest and the test
 

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from spiceemu.channels.handlers import Handlers
     from spiceemu.channels.passage import Passage
     from spiceemu.channels.tap import Taps
-    from spiceemu.codecs.table import Compression
     from spiceemu.guest.display import Display, Head
     from spiceemu.protocol.link.server import Linked
     from spiceemu.protocol.plain import Plain
@@ -88,7 +87,7 @@ class DisplayChannel(Channel):
     """Shows one display of the guest to one client.
 
     :param shown: the display; observed until :meth:`close`.
-    :param compression: how pictures are encoded.
+    :param compression: how pictures are encoded, a word of :mod:`spiceemu.codecs.compression`.
     :param now: the time; the client's INIT is due ``INIT_TIMEOUT`` later.
     :param pictures: what the client keeps of pictures, which its display channels share.
     :param codecs: all the ways to encode a picture, the best first.
@@ -96,7 +95,6 @@ class DisplayChannel(Channel):
     """
 
     type = ChannelType.DISPLAY
-    has_window = True
     migrate_flags = WITH_STATE
 
     def __init__(
@@ -105,7 +103,7 @@ class DisplayChannel(Channel):
         wake: Callable[[], None],
         *,
         shown: Display,
-        compression: Compression,
+        compression: str,
         now: float,
         passage: Passage | None = None,
         taps: Taps | None = None,
@@ -134,11 +132,7 @@ class DisplayChannel(Channel):
         self._marks: list[_Mark] = []  # those that wait until nothing is dirty
         self._needs_mark = False  # the primary is new
         self._needs_monitors = False  # the heads have changed while something was dirty
-        self._unsubscribe = self.observe(shown.subscribe, self._on_change)
-
-    def close(self) -> None:
-        """Stop observing the display."""
-        self._unsubscribe()
+        self.observe(shown.subscribe, self._on_change)
 
     @property
     def ready(self) -> bool:
@@ -197,7 +191,7 @@ class DisplayChannel(Channel):
                 self._queue.append(_Monitors(tuple(self.view.heads)))
                 return
             case Operation(surface_id=surface_id, source=source):
-                if source is not None and source[0] not in {surface_id, *self._announced}:
+                if source is not None and source[0] != surface_id and source[0] not in self._announced:
                     self._introduce(source[0])
                 if surface_id not in self._announced:
                     # Its pixels have the operation in them already.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spiceemu.channels.lowering import LOWERINGS, base_of, edges_of
-from spiceemu.codecs.table import BITMAP, CODECS, Codec, Compression
+from spiceemu.codecs.compression import AUTO
+from spiceemu.codecs.table import BITMAP, CODECS, Codec
 from spiceemu.drawing.geometry import Rect
 from spiceemu.drawing.operations import Blit, Operation
 from spiceemu.drawing.pictures import PIXEL_SIZE
@@ -38,7 +39,7 @@ class DrawEncoder:
     """Makes the messages for one client.
 
     :param peer: what the client can take.
-    :param compression: how pictures are encoded.
+    :param compression: how pictures are encoded, a word of :mod:`spiceemu.codecs.compression`.
     :param cache: the client's pictures, as this channel knows them.
     :param codecs: all the ways to encode a picture, the best first.
     :param rows: the operations that have a message of their own.
@@ -47,7 +48,7 @@ class DrawEncoder:
     def __init__(
         self,
         peer: Peer,
-        compression: Compression,
+        compression: str,
         cache: PixmapCache,
         *,
         codecs: Sequence[Codec] = CODECS,
@@ -56,7 +57,7 @@ class DrawEncoder:
         self.cache = cache
         self._rows = rows
         self._surfaces = peer.takes_message(display.SurfaceCreate)
-        self._whatever_comes = compression is not Compression.AUTO
+        self._whatever_comes = compression != AUTO
         self._codecs = [codec for codec in codecs if _is_meant(codec, compression) and _takes(peer, codec)]
         self._last_image = 0
 
@@ -113,11 +114,11 @@ class DrawEncoder:
         return Image(ImageDescriptor(number, ImageType.BITMAP, flags, width, height), bitmap)
 
 
-def _is_meant(codec: Codec, compression: Compression) -> bool:
+def _is_meant(codec: Codec, compression: str) -> bool:
     """Whether a codec is one to try before a picture is sent as a plain bitmap."""
     if codec.encode is None or codec.image_type == BITMAP.image_type:
         return False
-    return compression is Compression.AUTO or codec.name == compression.value
+    return compression in (AUTO, codec.name)
 
 
 def _takes(peer: Peer, codec: Codec) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from spiceemu.protocol.messages.message import CLIENT, Message, reader_of
 
 if TYPE_CHECKING:
-    from spiceemu.channels.tap import TappedChannel
     from spiceemu.events import Event
+    from spiceemu.protocol.capabilities import ChannelType
     from spiceemu.protocol.levels.level import Level
 
 Handler: TypeAlias = "Callable[[Any, Any, float], Sequence[Event] | None]"
@@ -20,22 +20,29 @@ Handlers: TypeAlias = Mapping[type[Message], Handler]
 
 Table: TypeAlias = "dict[int, tuple[Callable[[bytes], Message], Handler]]"
 
-_tables: dict[tuple[type[Any], Level], Table] = {}
+
+class Handling(Protocol):
+    """A channel as its table knows it."""
+
+    type: ClassVar[ChannelType]
+    base_handlers: ClassVar[Handlers]
+    handlers: ClassVar[Handlers]
 
 
-def table_of(channel: type[TappedChannel], handlers: Handlers, level: Level) -> Table:
+_tables: dict[tuple[type[Handling], Level], Table] = {}
+
+
+def table_of(channel: type[Handling], level: Level) -> Table:
     """The messages that a level knows, made once for each class of channel and level.
 
     :param channel: the class of channel; its ``type`` decides where messages stand.
-    :param handlers: what handles each message.
     :returns: by message id, how to read it and what handles it.
     """
     table = _tables.get((channel, level))
     if table is None:
-        kind: Any = channel.type
         table = _tables[channel, level] = {
             message.spec.ids[CLIENT]: (reader_of(message), handle)
-            for message, handle in handlers.items()
-            if level.has(message.spec.feature_on(kind))
+            for message, handle in {**channel.base_handlers, **channel.handlers}.items()
+            if level.has(message.spec.feature_on(channel.type))
         }
     return table

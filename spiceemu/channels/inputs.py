@@ -62,7 +62,6 @@ class InputsChannel(Channel):
         self._locks = locks
         self._told_locks = locks  # what the client believes
         self._unacknowledged = 0
-        self._unsubscribe: Callable[[], None] = lambda: None
         self.send(inputs.Init(locks))
 
     def follow(self, guest: Guest) -> None:
@@ -72,11 +71,7 @@ class InputsChannel(Channel):
             if isinstance(event, KeyEvent | LocksChanged):
                 self.set_locks(guest.keyboard.locks)
 
-        self._unsubscribe = self.observe(guest.subscribe, hear)
-
-    def close(self) -> None:
-        """Stop following."""
-        self._unsubscribe()
+        self.observe(guest.subscribe, hear)
 
     def set_locks(self, locks: int) -> None:
         """Tell the client the keyboard's locks, if they changed.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spiceemu.errors import LimitExceeded
 from spiceemu.events import Event
-from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.capabilities import ChannelType, channel_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,15 +70,11 @@ class ParkedChannel:
     The client links all its channels to the target while the guest still runs at the source.
     """
 
-    frozen = False
-    failure: Exception | None = None
-
     def __init__(self, linked: Linked, wake: Callable[[], None]) -> None:
         self.linked = linked
         self.wake = wake
         self.type = ChannelType(linked.request.channel_type)
         self.id = linked.request.channel_id
-        self.secure = linked.request.secure
         self.said = bytearray()
         self.failure: Exception | None = None
 
@@ -88,7 +84,7 @@ class ParkedChannel:
     @property
     def name(self) -> str:
         """``type:id``, for log lines."""
-        return f"{self.type.name.lower()}:{self.id}"
+        return channel_name(self.type, self.id)
 
     def receive_data(self, data: bytes) -> None:
         """Keep it.

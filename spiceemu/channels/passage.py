@@ -65,6 +65,5 @@ class Passage:
     def go(self, stage: Stage) -> None:
         """Go on to a stage."""
         self.stage = stage
-        # A main channel that awaits its state is silent until it has it.
-        awaits = stage is Stage.AWAITED and self.frozen
-        self.frozen = awaits or stage in (Stage.FROZEN, Stage.FLUSHED, Stage.MOVED, Stage.SILENT)
+        if stage is not Stage.AWAITED:  # a main channel that awaits its state is silent until it has it
+            self.frozen = stage is not Stage.HERE

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 from spiceemu.channels.pixmap_cache import ENTRY, MAX_AREA as MAX_CACHED_AREA, MAX_ENTRIES
 from spiceemu.drawing.surface import MAX_HEIGHT, MAX_WIDTH
 from spiceemu.guest.display import MAX_SURFACE_ID
+from spiceemu.guest.limits import MAX_NUMBER
 from spiceemu.protocol.messages.migrate_data import MAX_SURFACES_AT_CLIENT
 
 if TYPE_CHECKING:
     from spiceemu.protocol.plain import Plain
-
-MAX_ID = (1 << 32) - 1
 
 
 def check_display(state: Plain) -> None:
@@ -32,7 +31,7 @@ def check_display(state: Plain) -> None:
     created, dirty, monitors, mark, cache = state.fields("created", "dirty", "monitors_due", "mark_due", "cache")
     for surface in created.elements(MAX_SURFACES_AT_CLIENT):
         number, width, height, has_alpha = surface.elements(4, 4)
-        number.integer(0, MAX_ID)  # it may have it from a server of another kind
+        number.integer(0, MAX_NUMBER)  # it may have it from a server of another kind
         width.integer(0, MAX_WIDTH)
         height.integer(0, MAX_HEIGHT)
         has_alpha.boolean()

@@ -9,7 +9,7 @@ from spiceemu.channels.pixmap_cache import ClientCache
 from spiceemu.channels.tap import Taps
 from spiceemu.channels.view import window_of
 from spiceemu.codecs.compression import DEFAULT_COMPRESSION
-from spiceemu.codecs.table import CODECS, Compression
+from spiceemu.codecs.table import CODECS
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.levels.level import CURRENT
 
@@ -33,7 +33,7 @@ class Shared:
     :param session_id: what ties the channels together (``connection_id`` of their links).
     :param offered: type and id of the channels that may be opened, main apart.
     :param level: what the server behaves like, to the end of the session.
-    :param compression: how pictures are encoded.
+    :param compression: how pictures are encoded, a word of :mod:`spiceemu.codecs.compression`.
     :param codecs: the ways to encode pictures.
     :param lowerings: how operations travel as what they are.
     :param taps: what sees every message.
@@ -57,7 +57,7 @@ class Shared:
         self.session_id = session_id
         self.offered = offered
         self.level = level
-        self.compression = Compression(compression)
+        self.compression = compression
         self.codecs = codecs
         self.lowerings = lowerings
         self.taps = Taps() if taps is None else taps

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -173,22 +172,18 @@ def offered(rows: Iterable[ChannelRow], guest: Guest, level: Level) -> list[tupl
 
 @lru_cache(maxsize=64)
 def _listed(rows: Sequence[ChannelRow], counts: Sequence[int], level: Level) -> Sequence[tuple[ChannelType, int]]:
-    """The same, by how many there are of each row; remembered, as every link asks for it three times."""
+    """The same, by how many there are of each row; remembered, as every link asks for it."""
     several = level.has(Feature.MULTI_DISPLAY_CHANNELS)
     listed = [
-        (row.place, row.type, count if several or not row.several else 1)
+        (row.place, -number, row.type)
         for row, count in zip(rows, counts, strict=True)
         if row.kind is not MainChannel
+        for number in range(count if several or not row.several else 1)
     ]
     if not level.has(Feature.MINI_HEADER):
         listed.reverse()  # of the oldest servers the last of a place to come was the first
-    listed.sort(key=itemgetter(0))
-    found: list[tuple[ChannelType, int]] = []
-    for _, place in groupby(listed, itemgetter(0)):
-        there = [(kind, count) for _, kind, count in place]
-        most = max(count for _, count in there)
-        found += [(kind, number) for number in reversed(range(most)) for kind, count in there if number < count]
-    return found
+    listed.sort(key=itemgetter(0, 1))
+    return [(kind, -below) for _, below, kind in listed]
 
 
 def row_of(rows: Iterable[ChannelRow], kind: int) -> ChannelRow | None:

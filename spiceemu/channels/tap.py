@@ -107,13 +107,17 @@ class Taps:
                     watcher.sending(channel, each)
         return messages
 
+    def show(self, channel: TappedChannel, message: Message) -> None:
+        """Tell the watchers of a message that was put past the taps."""
+        for watcher in self._watchers:
+            watcher.sending(channel, message)
+
     def _through(self, direction: str, channel: TappedChannel, message: Message) -> list[Message]:
-        shown = _WatchedChannel(channel, self._watchers) if self._watchers else channel
         messages = [message]
         for tap in self.taps[len(self._watchers) :]:  # a copy: a tap may take itself away, or another one
             see = tap.sending if direction == SERVER else tap.received
             try:
-                messages = [result for each in messages for result in see(shown, each)]
+                messages = [result for each in messages for result in see(channel, each)]
             except Exception as error:
                 if isinstance(error, RemoteError):
                     error.ours = True
@@ -125,49 +129,3 @@ class Taps:
                         return []
                 raise
         return messages
-
-
-class _WatchedChannel:
-    """A channel as it is handed to taps where somebody watches: what they put is seen as well.
-
-    Two of one channel are equal, so that a tap may use it as a key.
-    """
-
-    __slots__ = ("_channel", "_watchers")
-
-    def __init__(self, channel: TappedChannel, watchers: Sequence[MessageTap]) -> None:
-        self._channel = channel
-        self._watchers = watchers
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _WatchedChannel) and self._channel is other._channel
-
-    def __hash__(self) -> int:
-        return hash(self._channel)
-
-    def __repr__(self) -> str:
-        return repr(self._channel)
-
-    @property
-    def id(self) -> int:
-        return self._channel.id
-
-    @property
-    def session_id(self) -> int:
-        return self._channel.session_id
-
-    @property
-    def type(self) -> ChannelType:
-        return self._channel.type
-
-    @property
-    def name(self) -> str:
-        return self._channel.name
-
-    def fail(self, error: Exception) -> None:
-        self._channel.fail(error)
-
-    def put(self, message: Message) -> None:
-        self._channel.put(message)
-        for watcher in self._watchers:
-            watcher.sending(self._channel, message)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final, TypeAlias
 
 from spiceemu.codecs import bitmap, compression, lz
@@ -16,15 +15,6 @@ from spiceemu.drawing.pictures import PIXEL_SIZE, Buffer, Picture
 from spiceemu.errors import MalformedImage
 from spiceemu.protocol.enums import BitmapFmt, ImageType
 from spiceemu.protocol.levels.needs import IMAGE_TYPES, Need
-
-
-class Compression(Enum):
-    """How pictures are encoded; the words and what they mean are those of :mod:`spiceemu.codecs.compression`."""
-
-    AUTO = compression.AUTO
-    LZ = compression.LZ
-    OFF = compression.OFF
-
 
 Encoder: TypeAlias = Callable[[bytes, int, int], "bytes | None"]
 """Takes pixels (BGRX, rows from the top, tightly packed), width and height; gives the payload, or None for none."""

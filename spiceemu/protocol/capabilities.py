@@ -145,6 +145,11 @@ def type_name(channel_type: int) -> str:
     return ChannelType(channel_type).name.lower() if is_channel_type(channel_type) else f"type {channel_type}"
 
 
+def channel_name(channel_type: int, channel_id: int) -> str:
+    """A channel's name, such as ``display:0``."""
+    return f"{type_name(channel_type)}:{channel_id}"
+
+
 def common_names(words: Words) -> list[str]:
     """Name the common capabilities in a list of words, lowest number first."""
     return names_in(CommonCap, words)

@@ -23,7 +23,7 @@ from spiceemu.events import (
     Synced,
     Violation,
 )
-from spiceemu.protocol.capabilities import ChannelType, type_name
+from spiceemu.protocol.capabilities import ChannelType, channel_name
 from spiceemu.serving.logs import ConnectionLogger
 from spiceemu.sessions.failures import FAILED, Failure, describe, keep
 from spiceemu.sessions.farewell import Farewell, Verdict
@@ -178,7 +178,7 @@ class Member:
             return
         self.events.add(event)
         if isinstance(event, ServerFailed) and event.error is not None:
-            channel = f"{type_name(event.channel_type)}:{event.channel_id}"
+            channel = channel_name(event.channel_type, event.channel_id)
             self.log.error("%s: " + FAILED, channel, event.text, exc_info=event.error)
             failure = Failure(event.error)
             keep(self.failures, failure)

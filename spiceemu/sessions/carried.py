@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spiceemu.channels.table import CHANNELS, row_of
-from spiceemu.guest.limits import MAX_DISPLAYS
+from spiceemu.channels.table import CHANNELS
+from spiceemu.guest.limits import MAX_DISPLAYS, MAX_NUMBER
 from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.enums import MouseMode
 
@@ -28,8 +28,6 @@ MAX_SESSIONS = 1
 
 MAX_CHANNELS = len(ChannelType) * MAX_DISPLAYS
 """Most channels of a client."""
-
-MAX_ID = (1 << 32) - 1
 
 
 def read_sessions(state: Plain, rows: Iterable[ChannelRow] = CHANNELS) -> dict[int, dict[str, Any]]:
@@ -46,7 +44,7 @@ def read_sessions(state: Plain, rows: Iterable[ChannelRow] = CHANNELS) -> dict[i
             number = int(name, 16)
         except ValueError:
             number = 0
-        if not 0 < number <= MAX_ID or f"{number:08x}" != name:
+        if not 0 < number <= MAX_NUMBER or f"{number:08x}" != name:
             raise state.wrong(f"{name!r:.40} is no session's id")
         _check_session(session, rows)
         found[number] = session.value
@@ -66,8 +64,8 @@ def _check_session(session: Plain, rows: tuple[ChannelRow, ...]) -> None:
     due.boolean()
     if mode.integer(0, max(MouseMode)) not in tuple(MouseMode):
         raise mode.wrong(f"{mode.value} is not one mouse mode")
-    clock.integer(0, MAX_ID)
-    known = {kind.name.lower(): row for kind in ChannelType if (row := row_of(rows, kind)) is not None}
+    clock.integer(0, MAX_NUMBER)
+    known = {row.type.name.lower(): row for row in rows}
     for name, channel in _entries(channels, MAX_CHANNELS):
         kind, _, number = name.partition(":")
         if kind not in known or not (number.isascii() and number.isdigit()) or int(number) >= MAX_DISPLAYS:

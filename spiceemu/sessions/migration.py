@@ -48,7 +48,7 @@ from typing import TYPE_CHECKING, Any
 from spiceemu.channels.migration import MigrationAnswer, ParkedChannel
 from spiceemu.channels.passage import Passage, Stage
 from spiceemu.errors import LimitExceeded, WrongState
-from spiceemu.protocol.capabilities import ChannelType
+from spiceemu.protocol.capabilities import ChannelType, channel_name
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import main
 from spiceemu.sessions.destination import SEAMLESS, SEMI, SWITCH_HOST
@@ -267,7 +267,7 @@ class Arrival:
     def _carry(self) -> None:
         for (kind, number), passage in self._passages.items():
             if self.carried is not None and passage.is_resumed:
-                passage.carried = self.carried["channels"].get(f"{ChannelType(kind).name.lower()}:{number}")
+                passage.carried = self.carried["channels"].get(channel_name(kind, number))
 
     def agree(self) -> None:
         """The channels go on as they were: their states may come."""

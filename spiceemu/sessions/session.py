@@ -27,8 +27,9 @@ from spiceemu.channels.shared import MOUSE_MODES, Shared
 from spiceemu.channels.table import Opening, row_of
 from spiceemu.errors import IllegalMessage, WrongState
 from spiceemu.guest.observers import call_all
-from spiceemu.protocol.capabilities import ChannelType, type_name
+from spiceemu.protocol.capabilities import ChannelType, channel_name, type_name
 from spiceemu.protocol.enums import MouseMode
+from spiceemu.protocol.levels.channels import channels_with_window
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import MigrationScheme
 from spiceemu.protocol.messages import main
@@ -106,7 +107,7 @@ class Session:
         """
         found = self.channels.get((kind, number))
         if found is None:
-            raise WrongState(f"session {self.id:08x} has no channel {kind.name.lower()}:{number} open")
+            raise WrongState(f"session {self.id:08x} has no channel {channel_name(kind, number)} open")
         return found
 
     @property
@@ -134,7 +135,8 @@ class Session:
 
         :returns: the channels that will.
         """
-        channels = [channel for channel in self.channels.values() if channel.has_window]
+        windows = channels_with_window(self.level.facts)
+        channels = [channel for channel in self.channels.values() if channel.type in windows]
         for channel in channels:
             channel.mark(mark, now)
         return channels

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from spiceemu.channels.lowering import LOWERINGS, OwnMessage, base_of
-from spiceemu.codecs.table import CODECS, Codec, Compression
+from spiceemu.codecs.compression import AUTO, LZ, OFF
+from spiceemu.codecs.table import CODECS, Codec
 from spiceemu.drawing.canvas import PAINTERS, Canvas
 from spiceemu.drawing.geometry import Rect
 from spiceemu.drawing.operations import Blit, CopyRect, CopySurface, FillRect, Operation, WriteText
@@ -162,7 +163,7 @@ def image_types(shown: Shown) -> list[int]:
 def test_a_codec_that_stands_first_is_used_for_a_client_that_can_take_it() -> None:
     counted = Counted()
     capable = (DisplayCap.LZ4_COMPRESSION,)
-    shown = Shown(codecs=(invented(counted), *CODECS), compression=Compression.AUTO, capabilities=capable)
+    shown = Shown(codecs=(invented(counted), *CODECS), compression=AUTO, capabilities=capable)
     # It declines squares.
     assert image_types(shown) == [ImageType.LZ4, ImageType.LZ_RGB]
     assert counted.calls == 3  # with the first picture of all
@@ -178,7 +179,7 @@ def test_a_codec_is_never_called_for_a_client_that_cannot_take_it(
     level: Level, capabilities: tuple[int, ...], name: str
 ) -> None:
     counted = Counted()
-    compression = Compression.LZ if name == "lz" else Compression.AUTO
+    compression = LZ if name == "lz" else AUTO
     codecs = (invented(counted, name), *CODECS)
     shown = Shown(codecs=codecs, compression=compression, capabilities=capabilities, level=level, mini=False)
     assert image_types(shown) == [ImageType.LZ_RGB, ImageType.LZ_RGB]
@@ -188,7 +189,7 @@ def test_a_codec_is_never_called_for_a_client_that_cannot_take_it(
 def test_a_codec_is_not_tried_where_nothing_is_to_be_encoded() -> None:
     counted = Counted()
     capable = (DisplayCap.LZ4_COMPRESSION,)
-    shown = Shown(codecs=(invented(counted), *CODECS), compression=Compression.OFF, capabilities=capable)
+    shown = Shown(codecs=(invented(counted), *CODECS), compression=OFF, capabilities=capable)
     assert image_types(shown) == [ImageType.BITMAP, ImageType.BITMAP]
     assert counted.calls == 0
 
@@ -202,5 +203,5 @@ def test_monitors_and_surfaces_are_asked_of_the_peer() -> None:
 def test_a_codec_of_an_image_type_that_the_protocol_does_not_have_is_never_called() -> None:
     counted = Counted()
     unknown = Codec("unknown", 99, IMAGE_TYPES[ImageType.LZ_RGB], counted.encode, None)
-    assert image_types(Shown(codecs=(unknown, *CODECS), compression=Compression.AUTO)) == [ImageType.LZ_RGB] * 2
+    assert image_types(Shown(codecs=(unknown, *CODECS), compression=AUTO)) == [ImageType.LZ_RGB] * 2
     assert counted.calls == 0

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from spiceemu.channels.display import DisplayChannel
-from spiceemu.codecs.table import Compression
+from spiceemu.codecs.compression import AUTO
 from spiceemu.desktop.demo import client_info, run_demo
 from spiceemu.desktop.desktop import Desktop
 from spiceemu.desktop.look import lay_out
@@ -116,7 +116,7 @@ def test_an_idle_minute_is_a_few_kilobytes() -> None:
     desktop = Desktop(guest)
     desktop.tick(NOON)
     link = linked(ChannelType.DISPLAY, capabilities=[DisplayCap.MONITORS_CONFIG])
-    channel = DisplayChannel(link, Wake(), shown=guest.displays[0], compression=Compression.AUTO, now=0.0)
+    channel = DisplayChannel(link, Wake(), shown=guest.displays[0], compression=AUTO, now=0.0)
     far = FarSide(channel)
     far.say(display.Init(1, 1 << 22, 1, 0))
     far.read()
