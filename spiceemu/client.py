@@ -14,12 +14,13 @@ from spiceemu.events import Event, ServerFailed
 from spiceemu.protocol.capabilities import ChannelType, channel_name
 from spiceemu.protocol.enums import MouseMode
 from spiceemu.protocol.messages.message import SERVER, Message
-from spiceemu.serving.checks import check_text, wrong
+from spiceemu.serving.checks import check_text, shown, wrong
 
 if TYPE_CHECKING:
     from spiceemu.channels.channel import Channel
     from spiceemu.protocol.levels.level import Level, MigrationScheme
     from spiceemu.serving.member import Member
+    from spiceemu.sessions.failures import Failure
     from spiceemu.sessions.log import Passed
 
 MAX_CHANNEL_ID = 255
@@ -238,11 +239,13 @@ class Client:
         try:
             async with limit:
                 while (event := await self._next_or_failure(known)) is not None:
+                    told = self._failures_of(event)
                     if _matches(wanted, event):
-                        self._note_seen(event)
+                        for failure in told:
+                            failure.seen = True
                         return event
-                    if isinstance(event, ServerFailed):
-                        self._raise_failure(event)
+                    for failure in told:
+                        raise failure.raised()
                     passed += 1
                     (near if isinstance(event, kind) else others).append(event)
         except TimeoutError:
@@ -259,23 +262,18 @@ class Client:
         :returns: it; None if the client is gone and all its events were read.
         """
         while (event := self._member.events.take()) is None:
-            for failure in self._member.failures[known:]:
-                raise failure.raised()
+            self._check_whole(known)
             if self._member.ended:
                 return None
             self._member.news.clear()
             await self._member.news.wait()
         return event
 
-    def _raise_failure(self, event: ServerFailed) -> None:
-        for failure in self._member.failures:
-            if failure.error is event.error:
-                raise failure.raised()
-
-    def _note_seen(self, event: Event) -> None:
-        for failure in self._member.failures:
-            if isinstance(event, ServerFailed) and failure.error is event.error:
-                failure.seen = True
+    def _failures_of(self, event: Event) -> list[Failure]:
+        """What an event tells of, as often as it is remembered."""
+        if not isinstance(event, ServerFailed):
+            return []
+        return [failure for failure in self._member.failures if failure.error is event.error]
 
     async def synced(self, timeout: float | None = 10.0) -> None:
         """Wait until everything drawn so far has reached the client and was handled there.
@@ -315,8 +313,9 @@ class Client:
         if waiting:
             raise ExpectationFailed(f"{self!r}: it left before it was in step on {_names(waiting)}")
 
-    def _check_whole(self) -> None:
-        for failure in self._member.failures:
+    def _check_whole(self, known: int = 0) -> None:
+        """Raise the first failure, those apart that were known."""
+        for failure in self._member.failures[known:]:
             raise failure.raised()
 
     async def _next_step(self) -> None:
@@ -361,7 +360,7 @@ class Client:
         :raises InvalidValue: it is neither of the two.
         """
         if mode not in (MouseMode.SERVER, MouseMode.CLIENT):
-            raise InvalidValue(f"mouse mode {mode!r} is neither 1 (SERVER) nor 2 (CLIENT)")
+            raise InvalidValue(f"mouse mode {shown(mode)} is neither 1 (SERVER) nor 2 (CLIENT)")
         self._member.session.set_mouse_mode(mode)
 
     def set_multi_media_time(self, milliseconds: int) -> None:

@@ -6,6 +6,7 @@ patch, which is applied to a copy of the package.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -43,14 +44,14 @@ from spiceemu.protocol.levels import channels as facts
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.level import CURRENT, Level
 from spiceemu.protocol.levels.needs import Need
-from spiceemu.protocol.messages import draw, main
+from spiceemu.protocol.messages import display, draw, main
 from spiceemu.protocol.messages.message import Message, message
 from spiceemu.protocol.messages.types import Brush
 from spiceemu.protocol.plain import Plain
 
 from .protocol.inventing import inventing
 from .server.follower import Follower
-from .server.probe import Probe, until
+from .server.probe import Probe
 
 TUNNEL = ChannelType.TUNNEL  # a number that the protocol has, and nobody serves
 WEATHER_LEVEL = Level(CURRENT.features, channels={**facts.CHANNELS, TUNNEL: facts.ChannelFacts(CURRENT.features)})
@@ -59,11 +60,8 @@ SIZE = (64, 48)
 
 @pytest.fixture(autouse=True)
 def _forgotten_behind_it() -> Iterator[None]:
-    known = {**agent_messages.MESSAGES}
     with inventing():
         yield
-    agent_messages.MESSAGES.clear()
-    agent_messages.MESSAGES.update(known)
 
 
 # A message
@@ -164,7 +162,7 @@ async def test_a_codec(able: bool) -> None:
         client = await server.wait_client(ready=False)
         made = await probe.link(ChannelType.DISPLAY, capabilities=capabilities)
         made.painter.paint = lambda _message: None  # type: ignore[method-assign] # it cannot read what is invented
-        made.send(spiceemu_init())
+        made.send(display.Init(1, 1 << 20, 1, 0))
         picture = await made.take(draw.DrawCopy)
         await client.synced()
     kind = picture.data.src_bitmap.descriptor.type
@@ -175,12 +173,6 @@ async def test_a_codec(able: bool) -> None:
     else:
         assert kind in (ImageType.LZ_RGB, ImageType.BITMAP)
         assert calls == []  # nothing is made that a client cannot take
-
-
-def spiceemu_init() -> Message:
-    from spiceemu.protocol.messages import display
-
-    return display.Init(1, 1 << 20, 1, 0)
 
 
 # An operation
@@ -313,7 +305,7 @@ async def test_a_channel_talks_both_ways(weather: tuple[type[Any], type[Any], Ta
     temperature, wish, tables = weather
     async with weather_server(tables) as server, Probe.of(server, channels=[TUNNEL]) as probe:
         client = await server.wait_client(ready=False)
-        channel = await until_linked(probe)
+        channel = probe.channels[TUNNEL, 0]
         assert await channel.take(temperature) == temperature(20)
         channel.send(wish(25, 1))
         await client.expect(Wished(25))
@@ -323,11 +315,6 @@ async def test_a_channel_talks_both_ways(weather: tuple[type[Any], type[Any], Ta
         await channel.until(lambda: temperature(-3) in channel.received)
         listed = (await probe.main.take(main.ChannelsList)).channels
         assert (listed[-1].type, listed[-1].id) == (TUNNEL, 0)
-
-
-async def until_linked(probe: Probe) -> Any:
-    await until(lambda: (TUNNEL, 0) in probe.channels)
-    return probe.channels[TUNNEL, 0]
 
 
 async def test_a_guest_without_the_device_has_no_such_channel(weather: tuple[type[Any], type[Any], Tables]) -> None:
@@ -358,8 +345,6 @@ async def test_the_devices_state_survives_a_migration_with_its_client(
         await client.link(TUNNEL)
         client.channels[TUNNEL, 0].send(wish(40, 1))
         await (await source.wait_client()).expect(Wished(40))
-        import asyncio
-
         move = asyncio.ensure_future(source.migrate_to(target))
         await client.follow_seamlessly(target)
         (moved,) = await move

@@ -200,7 +200,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _height(room: str) -> int:
-    return height_of(f"{PACKAGE}.{room}" if room != "__init__" else PACKAGE)
+    return height_of(f"{PACKAGE}.{room}")
 
 
 if __name__ == "__main__":

@@ -66,14 +66,12 @@ class ChannelRow:
     :ivar make: makes one of what the guest has to show.
     :ivar count: how many a guest has.
     :ivar place: its place in CHANNELS_LIST; those of one place stand together by their id, the highest first.
-    :ivar several: whether a client can have several of it, which takes MULTI_DISPLAY_CHANNELS.
     """
 
     kind: type[Channel]
     make: Make
     count: Callable[[Guest], int] = lambda _guest: 1
     place: int = 0
-    several: bool = False
 
     @property
     def type(self) -> ChannelType:
@@ -151,8 +149,8 @@ CHANNELS: tuple[ChannelRow, ...] = (
     ChannelRow(MainChannel, _main, place=-1),
     ChannelRow(RecordChannel, _record, _sound, place=0),
     ChannelRow(PlaybackChannel, _playback, _sound, place=1),
-    ChannelRow(DisplayChannel, _display, _cards, place=2, several=True),
-    ChannelRow(CursorChannel, _cursor, _cards, place=2, several=True),
+    ChannelRow(DisplayChannel, _display, _cards, place=2),
+    ChannelRow(CursorChannel, _cursor, _cards, place=2),
     ChannelRow(InputsChannel, _inputs, place=3),
 )
 """Every channel type that is served, in the order of CHANNELS_LIST but for main, which is not listed.
@@ -173,12 +171,12 @@ def offered(rows: Iterable[ChannelRow], guest: Guest, level: Level) -> list[tupl
 @lru_cache(maxsize=64)
 def _listed(rows: Sequence[ChannelRow], counts: Sequence[int], level: Level) -> Sequence[tuple[ChannelType, int]]:
     """The same, by how many there are of each row; remembered, as every link asks for it."""
-    several = level.has(Feature.MULTI_DISPLAY_CHANNELS)
     listed = [
         (row.place, -number, row.type)
         for row, count in zip(rows, counts, strict=True)
         if row.kind is not MainChannel
-        for number in range(count if several or not row.several else 1)
+        for number in range(count)
+        if level.has_channel(row.type, number)
     ]
     if not level.has(Feature.MINI_HEADER):
         listed.reverse()  # of the oldest servers the last of a place to come was the first

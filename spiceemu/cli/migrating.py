@@ -72,14 +72,14 @@ def _announce(options: Options) -> None:
 
 
 async def _move(server: SpiceServer, destination: Destination) -> None:
-    before = {client: _failures(client) for client in server.clients}
+    before = {client: len(_failures(client)) for client in server.clients}
     try:
         moved = await server.migrate_to(destination)
     except LocalError as error:
         say(f"no migration: {error}")
         return
     for client, known in before.items():
-        for failure in _failures(client)[len(known) :]:
+        for failure in _failures(client)[known:]:
             say(f"client {client.session_id:08x}: {failure}")
     for each in moved:
         what = "went" if each.followed else "was lost on its way"

@@ -15,7 +15,6 @@ from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.passwords import read_password
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
 from spiceemu.errors import AddressUnavailable, InvalidValue
-from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.recordings.recorder import Recorder
 from spiceemu.recordings.relay import Relay, Target, parse_target
 
@@ -142,10 +141,7 @@ def _is_decided(link: LinkObserver) -> bool:
 
 def _describe(link: LinkObserver) -> str:
     """What became of a link."""
-    known = {each.value: each.name.lower() for each in ChannelType}
-    channel = "no channel"
-    if link.channel_type is not None:
-        channel = f"{known.get(link.channel_type, link.channel_type)}:{link.channel_id}"
+    channel = link.channel or "no channel"
     if link.linked:
         return f"linked, {channel}"
     if link.encrypted:

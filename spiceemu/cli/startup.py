@@ -45,7 +45,8 @@ class Startup:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finish()
+        _finish_typing()
+        gc.enable()
 
     def load(self, verb: str, *, tls: bool = True) -> object:
         """Load the module of a verb, and end the hurry.
@@ -66,11 +67,7 @@ class Startup:
             if hide_ssl:
                 del sys.modules["ssl"]
             gc.freeze()  # what is loaded stays: the collector does not look through it, least of all before a link
-            self._finish()
-
-    def _finish(self) -> None:
-        _finish_typing()
-        gc.enable()
+            gc.enable()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -49,15 +49,16 @@ def load(guest: Guest, state: Any) -> None:
         the two guests has; nothing changed.
     :raises Exception: the first that an observer raised, once the guest is what the other one was.
     """
-    call_all(_checked(guest, Plain(state)))
+    check(guest, state)()
 
 
-def check(guest: Guest, state: Any) -> None:
+def check(guest: Guest, state: Any) -> Callable[[], None]:
     """Refuse what :func:`load` would.
 
+    :returns: what makes the guest the same.
     :raises InvalidValue: naming what cannot be.
     """
-    _checked(guest, Plain(state))
+    return partial(call_all, _checked(guest, Plain(state)))
 
 
 def named(part: str) -> str:

@@ -10,11 +10,11 @@ from spiceemu.errors import LimitExceeded, RemoteError, UnknownMessage
 from spiceemu.judge.channel_rules import RULES
 from spiceemu.judge.finding import Finding, Kind
 from spiceemu.judge.frames import Frame, FrameCutter
-from spiceemu.judge.link_rules import CHANNEL_OFFSET, channel_name, mechanism_faults, offer_faults
+from spiceemu.judge.link_rules import CHANNEL_OFFSET, mechanism_faults, offer_faults
 from spiceemu.judge.memory import MAX_HELD, Held
 from spiceemu.judge.rules import ChannelRules, Owed, Scene
 from spiceemu.judge.session import ChannelKey, Sessions, SessionState
-from spiceemu.protocol.capabilities import ChannelType, from_words
+from spiceemu.protocol.capabilities import ChannelType, channel_name, from_words
 from spiceemu.protocol.framing import LIST_ID, MAX_CLIENT_BODY, MAX_SERVER_BODY, sub_messages
 from spiceemu.protocol.levels.compat import Feature
 from spiceemu.protocol.levels.gate import Gate
@@ -85,9 +85,7 @@ class ConnectionJudge:
     @property
     def channel(self) -> str:
         """The channel's name, ``display:0``; empty while it is not known."""
-        if self.link.channel_type is None or self.link.channel_id is None:
-            return ""
-        return channel_name(self.link.channel_type, self.link.channel_id)
+        return self.link.channel
 
     def client_data(self, data: bytes) -> list[Finding]:
         """Take bytes of the client; return what is wrong with them, or with what they complete."""
@@ -298,7 +296,7 @@ class ConnectionJudge:
 
     def _judge_message(self, direction: str, frame: Frame, number: int, body: bytes) -> Iterator[Finding]:
         assert self._channel is not None
-        if not self._gates and self._channel not in self.level.facts:  # nobody knows its messages
+        if self._channel not in self.level.facts:  # nobody knows its messages
             return
         try:
             message = lookup(self._channel, direction, number).parse(body)

@@ -38,23 +38,6 @@ BEFORE_INIT = (base.SetAck, base.Ping)
 BEFORE_MARK = (display.MonitorsConfig, display.Mark)
 """What stands between the first picture of a new primary and its MARK, and that itself."""
 
-DRAWINGS: tuple[type[Message], ...] = (
-    draw.CopyBits,
-    draw.DrawFill,
-    draw.DrawOpaque,
-    draw.DrawCopy,
-    draw.DrawBlend,
-    draw.DrawBlackness,
-    draw.DrawWhiteness,
-    draw.DrawInvers,
-    draw.DrawRop3,
-    draw.DrawStroke,
-    draw.DrawText,
-    draw.DrawTransparent,
-    draw.DrawAlphaBlend,
-    draw.DrawComposite,
-)
-
 FROM_CACHE = (ImageType.FROM_CACHE, ImageType.FROM_CACHE_LOSSLESS)
 
 
@@ -312,5 +295,5 @@ class DisplayRules(ChannelRules):
         (SERVER, display.StreamDestroyAll): stream_destroy_all,
         (SERVER, display.StreamActivateReport): activate_report,
         (CLIENT, display.StreamReport): report,
-        **dict.fromkeys(((SERVER, kind) for kind in DRAWINGS), drawing),
+        **dict.fromkeys(((SERVER, kind) for kind in draw.DRAWINGS), drawing),
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from spiceemu.judge.finding import Kind
-from spiceemu.protocol.capabilities import CommonCap, from_words, has_capability, is_channel_type, type_name
+from spiceemu.protocol.capabilities import CommonCap, from_words, has_capability
 from spiceemu.protocol.levels.channels import capabilities_of
 from spiceemu.protocol.levels.compat import ADVERTISED, Feature
 from spiceemu.protocol.levels.level import minor_of
@@ -43,11 +43,6 @@ class LinkFault(NamedTuple):
     explanation: str
 
 
-def channel_name(channel_type: int, channel_id: int) -> str:
-    """``display:0``; a type that is none of the protocol's is its number."""
-    return f"{type_name(channel_type) if is_channel_type(channel_type) else channel_type}:{channel_id}"
-
-
 def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
     """What is wrong with a server's reply. Call it once that is known."""
     assert link.server_version is not None
@@ -74,7 +69,7 @@ def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
     assert link.channel_id is not None
     if not level.has_channel(link.channel_type, link.channel_id):
         facts = level.facts.get(link.channel_type)
-        name = f"channel {channel_name(link.channel_type, link.channel_id)}"
+        name = f"channel {link.channel}"
         explanation = f"{name} is accepted, which level {level.name} does not have"
         if facts is not None:
             needed = facts.several if level.has(facts.feature) else facts.feature
@@ -82,7 +77,7 @@ def offer_faults(level: Level, link: LinkObserver) -> Iterator[LinkFault]:
         yield LinkFault(CLIENT, CHANNEL_OFFSET, Kind.LINK, name, explanation)
         return  # that it says what it can do is no second fault
     names = capabilities_of(link.channel_type, level.facts)
-    owner = names.__name__ if names is not None else channel_name(link.channel_type, link.channel_id)
+    owner = names.__name__ if names is not None else link.channel
     for number in sorted(from_words(link.server_channel) - level.advertised(link.channel_type)):
         name = f"capability {owner}.{_capability(names, number)}"
         yield _capability_fault(level, name, len(link.server_common), number)

@@ -1,6 +1,6 @@
 """Rules about the order of messages: those that every channel has, and what a channel's own are made of.
 
-A rule is a generator over :class:`~spiceemu.protocol.levels.gate.Breach`. It says what is wrong once and then goes on
+A rule is a generator over :class:`~spiceemu.protocol.levels.needs.Breach`. It says what is wrong once and then goes on
 as if it were right, so that one fault is one finding. What is wrong only if nothing more comes is :class:`Owed`. Rules
 need the messages of both sides in the order in which they passed.
 
@@ -80,7 +80,6 @@ class ChannelRules:
         self.session = scene.session
         self.opened = False
         """Whether the first message has been said, or its absence."""
-        self._from_client = 0
         self._migrating: int | None = None  # the flags of MIGRATE, and those it should have
         self._moved = False  # MIGRATE_DATA followed, nothing more may
         self._flushed = False
@@ -96,7 +95,6 @@ class ChannelRules:
             yield from self._first_message(message)
         else:
             yield from self._client_migration(message)
-            self._from_client += 1
         for table in (_BASE, self.handlers):
             handler = table.get((direction, type(message)))
             if handler is not None:

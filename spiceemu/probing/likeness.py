@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, channel_name, common_names, to_words
+from spiceemu.protocol.capabilities import ChannelType, CommonCap, Words, common_names, to_words, type_name
 from spiceemu.protocol.enums import LinkErr
 from spiceemu.protocol.levels.channels import capabilities_of, channel_names
 from spiceemu.protocol.levels.compat import RELEASES, Feature
@@ -85,7 +85,7 @@ class ChannelAnswer:
     @property
     def name(self) -> str:
         """Type and id, such as ``display:0``."""
-        return channel_name(self.type, self.id)
+        return f"{type_name(self.type)}:{self.id}"
 
 
 class Question(Enum):

@@ -146,8 +146,8 @@ def type_name(channel_type: int) -> str:
 
 
 def channel_name(channel_type: int, channel_id: int) -> str:
-    """A channel's name, such as ``display:0``."""
-    return f"{type_name(channel_type)}:{channel_id}"
+    """A channel's name, such as ``display:0``; a type that is none of the protocol's is its number."""
+    return f"{type_name(channel_type) if is_channel_type(channel_type) else channel_type}:{channel_id}"
 
 
 def common_names(words: Words) -> list[str]:

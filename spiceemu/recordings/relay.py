@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Self
 from spiceemu.errors import InvalidValue, WrongState
 from spiceemu.recordings.relayed import READ_SIZE, BrokenOff, RelayedConnection, RelaySide
 from spiceemu.serving import listeners
+from spiceemu.serving.logs import LOCAL_PEER
 from spiceemu.serving.wiretap import Wire, WireTap, reset_when_closed
 
 if TYPE_CHECKING:
@@ -179,15 +180,8 @@ class Relay:
         """
         if self._sockets:
             raise WrongState("the relay is started already")
-        found = listeners.listen_tcp(self.host, self.port) if self.port is not None else []
-        try:
-            if found:
-                self.port = found[0].getsockname()[1]
-            if self.unix_path is not None:
-                found.append(listeners.listen_unix(self.unix_path))
-        except BaseException:
-            listeners.close_all(found)
-            raise
+        found, _ = listeners.listen(self.host, port=self.port, tls_port=None, unix_path=self.unix_path)
+        self.port = listeners.port_of(found)
         self._sockets = found
         self._failure = asyncio.get_running_loop().create_future()
         for each in found:
@@ -252,7 +246,7 @@ class Relay:
                 continue
             self._relayed += 1
             self._count += 1
-            client = listeners.show_address(*address[:2]) if isinstance(address, tuple) else "unix"
+            client = listeners.show_address(*address[:2]) if isinstance(address, tuple) else LOCAL_PEER
             self._run(self._relay(Wire(self._count, client, tls is not None), accepted, tls))
 
     async def _relay(self, connection: Wire, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:

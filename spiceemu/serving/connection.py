@@ -233,10 +233,8 @@ class Connection(asyncio.Protocol):
     def _receive_link(self, data: bytes) -> None:
         try:
             self._advance_link(data)
-        except HangUp as end:
-            self.hang_up(str(end))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
-            self.fail(error)
+            self.end_by(error)
 
     def _advance_link(self, data: bytes) -> None:
         assert self._link is not None
@@ -281,10 +279,8 @@ class Connection(asyncio.Protocol):
             self.attachment.receive_data(data, self._loop.time())
         except RemoteError as error:
             self.violate(error)
-        except HangUp as end:
-            self.hang_up(str(end))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
-            self.fail(error)
+            self.end_by(error)
         else:
             self.pump()
 
@@ -313,6 +309,13 @@ class Connection(asyncio.Protocol):
         (self.home if self.attachment is None else self.attachment).failed(error)
         self.close(f"the server failed: {describe(error)}")
 
+    def end_by(self, error: Exception) -> None:
+        """End the connection by a tap's will, or because something of ours raised."""
+        if isinstance(error, HangUp):
+            self.hang_up(str(error))
+        else:
+            self.fail(error)
+
     def wake(self) -> None:
         """Write soon what the channel has; many calls of one loop turn become one write."""
         if not self._pump_due:
@@ -331,11 +334,8 @@ class Connection(asyncio.Protocol):
         if channel.failure is not None or not (self._waiting or self._is_full):
             try:
                 self._waiting.extend(writes(channel.data_to_send(), join=not self.secure))
-            except HangUp as end:
-                self.hang_up(str(end))
-                return
             except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
-                self.fail(error)
+                self.end_by(error)
                 return
         more = bool(self._waiting)
         while self._waiting and not (self._is_full or self._transport.is_closing()):

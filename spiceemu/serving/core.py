@@ -323,12 +323,15 @@ class ServerCore:
                 alone=lambda: all(member.session.is_arriving for member in self.roster),
             )
 
-        def make(news: Callable[[], None], forget: Callable[[Member], None]) -> Member:
-            events = event_log(limits.events)
-            failed = partial(keep, self.failures)
-            return Member(make_session, events=events, messages=messages, news=news, forget=forget, failed=failed)
-
-        member = self.roster.enter(make)
+        member = Member(
+            make_session,
+            events=event_log(limits.events),
+            messages=messages,
+            news=self.roster.tell,
+            forget=self.roster.forget,
+            failed=partial(keep, self.failures),
+        )
+        self.roster.enter(member)
         if session_id in self._carried:
             member.session.carry(self._carried.pop(session_id))
         return member
@@ -362,15 +365,15 @@ class ServerCore:
         :param state: what :meth:`save` gave.
         :raises InvalidValue: this server's guest cannot become like it; nothing was changed.
         """
-        from spiceemu.guest.state import check, load
+        from spiceemu.guest.state import check
         from spiceemu.protocol.plain import Plain
         from spiceemu.sessions.carried import read_sessions
 
         guest, sessions = Plain(state).fields("guest", "sessions")
         carried: dict[int, Mapping[str, Any]] = {**read_sessions(sessions, self.tables.channels)}
-        check(self.guest, guest.value)
+        become = check(self.guest, guest.value)
         try:
-            load(self.guest, guest.value)
+            become()
         except Exception as error:  # noqa: BLE001 - an observer's, and the guest is what the other one was
             self.failed(error)
         for member in self.roster:

@@ -25,7 +25,7 @@ from spiceemu.events import (
 )
 from spiceemu.protocol.capabilities import ChannelType, channel_name
 from spiceemu.serving.logs import ConnectionLogger
-from spiceemu.sessions.failures import FAILED, Failure, describe, keep
+from spiceemu.sessions.failures import FAILED, Failure, describe, keep, reason_of
 from spiceemu.sessions.farewell import Farewell, Verdict
 
 if TYPE_CHECKING:
@@ -147,10 +147,7 @@ class Member:
         """End the main channel's connection, and with it the client, because of a failure or by a tap's will."""
         for connection in list(self.connections):
             if connection.attachment is not None and connection.attachment.channel.type is ChannelType.MAIN:
-                if isinstance(error, HangUp):
-                    connection.hang_up(str(error))
-                else:
-                    connection.fail(error)
+                connection.end_by(error)
                 return
         if not isinstance(error, HangUp):
             self.post(ServerFailed(ChannelType.MAIN, 0, describe(error), error))
@@ -280,6 +277,6 @@ class Place:
             farewell = member.session.channel_ended(self.channel, reason, now)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and told
             self.failed(error)
-            farewell = Farewell(Verdict.GONE, f"the server failed: {describe(error)}")
+            farewell = Farewell.gone(reason_of(error))
         member.changed.set()
         member.bid_farewell(farewell)

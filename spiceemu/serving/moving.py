@@ -23,7 +23,7 @@ from spiceemu.serving.listeners import WILDCARDS, is_loopback
 from spiceemu.sessions import snapshot
 from spiceemu.sessions.carried import read_sessions
 from spiceemu.sessions.destination import Destination, best_scheme, choose_scheme
-from spiceemu.sessions.failures import describe
+from spiceemu.sessions.failures import reason_of
 from spiceemu.sessions.migration import Departure, DepartureState
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Move:
         await self._gather_members()
         schemes = self._prepare(retreat=retreat)
         try:
-            for member, scheme in list(zip(self.members, schemes, strict=True)):
+            for member, scheme in zip(self.members, schemes, strict=True):
                 self._guarded(member, partial(self._begin, member, scheme))
             self.members = [member for member in self.members if member.session.departure is not None]
             await asyncio.gather(*map(self._connect, self.members))
@@ -382,7 +382,7 @@ class Move:
 
     def _lose(self, member: Member, error: Exception) -> None:
         """Tell a client's failure, and end it."""
-        reason = str(error) if isinstance(error, HangUp) else f"the server failed: {describe(error)}"
+        reason = reason_of(error)
         try:
             member.fail(error)
             member.disconnect(reason)

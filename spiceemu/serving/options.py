@@ -91,7 +91,7 @@ class Tls:
     ) -> None:
         if not hasattr(context, "wrap_bio"):
             text = "spiceemu.server_context makes one of a certificate"
-            raise InvalidValue(f"Tls takes an SSL context, not {context!r:.60}; {text}")
+            raise InvalidValue(f"Tls takes an SSL context, not {shown(context)}; {text}")
         self.context = context
         self.port = check_port(port, "Tls.port")
         self.subject = check_text("Tls.subject", subject)
@@ -198,7 +198,7 @@ class Habits:
         self, *, shared: bool, compression: str, strict: bool, password_lifetime: float | None, limits: Limits
     ) -> None:
         if compression not in COMPRESSIONS:
-            raise InvalidValue(f"no compression is called {compression!r}; there are {', '.join(COMPRESSIONS)}")
+            raise InvalidValue(f"no compression is called {shown(compression)}; there are {', '.join(COMPRESSIONS)}")
         if not isinstance(limits, Limits):
             raise wrong("limits", "a Limits, such as Limits(events=1000), or None", limits)
         self.shared = _flag("shared", shared)
@@ -217,11 +217,11 @@ def check_guest(title: str, uuid: UUID | None, displays: Iterable[tuple[int, int
     try:
         size = len(title.encode())
     except (AttributeError, UnicodeEncodeError):
-        raise InvalidValue(f"a title is text that UTF-8 can hold, not {title!r}") from None
+        raise InvalidValue(f"a title is text that UTF-8 can hold, not {shown(title)}") from None
     if size > MAX_NAME:
         raise InvalidValue(f"the title takes {size} bytes, the limit is {MAX_NAME} (MAX_NAME)")
     if uuid is not None and len(getattr(uuid, "bytes", b"")) != UUID_SIZE:
-        raise InvalidValue(f"a guest's uuid is a uuid.UUID, not {uuid!r}")
+        raise InvalidValue(f"a guest's uuid is a uuid.UUID, not {shown(uuid)}")
     return _check_displays(displays)
 
 

@@ -11,7 +11,7 @@ from spiceemu.protocol.link.ticket import system_random
 from spiceemu.sessions.failures import Failure, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from spiceemu.serving.member import Member
 
@@ -54,19 +54,18 @@ class Roster:
             pass
         return session_id
 
-    def enter(self, make: Callable[[Callable[[], None], Callable[[Member], None]], Member]) -> Member:
-        """Add a client; it leaves by itself when it ends.
-
-        :param make: makes it of what it calls when there is news, and when it is gone.
-        :returns: the client.
-        """
-        member = make(self._news.set, self._forget)
+    def enter(self, member: Member) -> None:
+        """Add a client, which calls :meth:`tell` when there is news of it, and :meth:`forget` when it is gone."""
         self._members[member.session.id] = member
         self._arrivals.append(member)
         self._news.set()
-        return member
 
-    def _forget(self, member: Member) -> None:
+    def tell(self) -> None:
+        """There is news of a client, for who waits for one."""
+        self._news.set()
+
+    def forget(self, member: Member) -> None:
+        """A client is gone; it may still be waited for, within the limits."""
         del self._members[member.session.id]
         gone = [each for each in self._arrivals if each.ended]
         cost = sum(map(_cost, gone))

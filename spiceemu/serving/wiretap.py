@@ -202,7 +202,12 @@ class Way:
     def cut(self) -> None:
         """Let nothing pass any more, and drop what is held back."""
         self._is_cut = True
-        self._drop()
+        self._held.clear()
+        self._size = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._news.set()
 
     async def room(self) -> None:
         """Wait until more of the source may be read."""
@@ -244,14 +249,6 @@ class Way:
     def _finish(self, act: Callable[[str], object], reason: str) -> None:
         self.cut()
         act(reason)
-
-    def _drop(self) -> None:
-        self._held.clear()
-        self._size = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._news.set()
 
 
 class TappedWire:

@@ -60,15 +60,15 @@ class Destination(NamedTuple):
 
     def info(self) -> DstInfo:
         """The same for MIGRATE_BEGIN."""
-        return DstInfo(*self._ports(), _text(self.host), _text(self.cert_subject) if self.cert_subject else None)
+        return DstInfo(*self._values())
 
     def switch(self) -> main.MigrateSwitchHost:
         """The same as SWITCH_HOST."""
-        subject = _text(self.cert_subject) if self.cert_subject else None
-        return main.MigrateSwitchHost(*self._ports(), _text(self.host), subject)
+        return main.MigrateSwitchHost(*self._values())
 
-    def _ports(self) -> tuple[int, int]:
-        return self.port or NO_PORT, self.tls_port or NO_TLS_PORT
+    def _values(self) -> tuple[int, int, bytes, bytes | None]:
+        subject = _text(self.cert_subject) if self.cert_subject else None
+        return self.port or NO_PORT, self.tls_port or NO_TLS_PORT, _text(self.host), subject
 
     def for_client(self, *, secure: bool) -> Destination:
         """The same for one client: where it has TLS alone and can have it there, it is told of no other port.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from spiceemu.errors import HangUp
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -68,6 +70,14 @@ def raise_unseen(failures: Iterable[Failure]) -> None:
         raise unseen[0]
     if unseen:
         raise ExceptionGroup("failures of the server that nobody waited for", unseen)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a client's connections end because of an exception.
+
+    :returns: a tap's own words, or that the server failed.
+    """
+    return str(error) if isinstance(error, HangUp) else f"the server failed: {describe(error)}"
 
 
 def describe(error: Exception) -> str:

@@ -54,9 +54,9 @@ class Log(Generic[Entry]):
 
     def add(self, entry: Entry) -> None:
         """Add the newest."""
+        weight = self._weigh(entry)  # first: of a message that cannot be written there is nothing to keep
         self.entries.append(entry)
         self._unread.append(entry)
-        weight = self._weigh(entry)
         self._weights.append(weight)
         self._held += weight
         while len(self.entries) > self.limit or self._held > self._most:

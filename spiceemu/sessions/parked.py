@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from spiceemu.channels.migration import ParkedChannel, ParkedFault
 from spiceemu.errors import HangUp, RemoteError
 from spiceemu.events import ServerFailed
-from spiceemu.sessions.failures import describe
+from spiceemu.sessions.failures import describe, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,6 @@ def _end(channel: Channel | ParkedChannel, error: Exception, tell: Callable[[Eve
         tell(ParkedFault(channel, error))
         return
     if not isinstance(error, HangUp):
-        text = describe(error)
-        tell(ServerFailed(channel.type, channel.id, text, error))
-        error = HangUp(f"the server failed: {text}")
+        tell(ServerFailed(channel.type, channel.id, describe(error), error))
+        error = HangUp(reason_of(error))
     channel.fail(error)

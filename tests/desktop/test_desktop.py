@@ -148,7 +148,7 @@ class Person:
 
 def within(drawn: Iterable[DisplayChange], *boxes: Rect) -> bool:
     """Whether all that was drawn on the screen is inside one of the boxes."""
-    shown = [each.box for each in drawn if isinstance(each, FillRect | Blit | CopyRect | CopySurface | WriteText)]
+    shown = [each.box for each in drawn if isinstance(each, Operation)]
     return all(any(part.intersection(box) == part for box in boxes) for part in shown)
 
 

@@ -13,7 +13,7 @@ from spiceemu.guest.clipboard import Clipboard
 from spiceemu.guest.keyboard import Keyboard, LocksChanged
 from spiceemu.guest.keymap import Keymap
 from spiceemu.guest.machine import Guest, GuestEvent
-from spiceemu.guest.parts import PARTS, PartRow
+from spiceemu.guest.parts import PARTS, PartRow, with_rows
 from spiceemu.guest.state import check, load, save
 from spiceemu.protocol.plain import Plain
 from spiceemu.sessions import snapshot
@@ -137,8 +137,7 @@ def test_a_part_holds_a_state_to_its_own_limits_before_another_changes() -> None
 
 def test_a_part_of_ones_own_stands_in_for_a_usual_one() -> None:
     own = Keymap("no keys", [])
-    parts = [row if row.name != "keyboard" else PartRow("keyboard", lambda _made: Keyboard(own)) for row in PARTS]
-    guest = Guest(parts=parts)
+    guest = Guest(parts=with_rows(PartRow("keyboard", lambda _made: Keyboard(own))))
     assert guest.keyboard.keymap is own
     heard: list[GuestEvent] = []
     guest.subscribe(heard.append)
@@ -150,7 +149,7 @@ def test_a_part_is_made_of_those_before_it() -> None:
     def make_agent(made: Any) -> Agent:
         return Agent(made.part("clipboards", Clipboard), ())
 
-    parts = [row if row.name != "agent" else PartRow("agent", make_agent) for row in PARTS]
+    parts = with_rows(PartRow("agent", make_agent))
     guest = Guest(parts=parts)
     assert guest.agent is not None
     assert guest.agent.clipboard is guest.clipboard
@@ -162,7 +161,7 @@ def test_a_table_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidValue, match=r"^a guest needs the part 'keyboard', of type Keyboard, and has None$"):
         Guest(parts=[row for row in PARTS if row.name != "keyboard"])
     with pytest.raises(InvalidValue, match="'agent', of type Agent, and has <"):
-        Guest(parts=[row if row.name != "agent" else PartRow("agent", THERMOMETER.make) for row in PARTS])
+        Guest(parts=with_rows(PartRow("agent", THERMOMETER.make)))
     for name in ("name", "uuid", "cursor"):
         with pytest.raises(InvalidValue, match=f"^a guest has one '{name}', and there is a second part of that name$"):
             Guest(parts=[*PARTS, PartRow(name, THERMOMETER.make)])

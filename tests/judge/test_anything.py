@@ -73,7 +73,7 @@ def test_any_change_of_a_recording(data: st.DataObject, level: object, name: str
 
 def linked(name: str, connection: str) -> tuple[StreamJudge, ConnectionJudge]:
     """A judge that has heard a connection's link."""
-    judge = StreamJudge(level_of("0.15.1"))
+    judge = StreamJudge("0.15.1")
     one = judge.connection(connection)
     for part in Edited(name).parts:
         if part.connection == connection and part.data.startswith(b"REDQ"):
@@ -131,7 +131,7 @@ def test_a_client_that_is_never_answered_is_dropped() -> None:
 def test_what_all_connections_hold_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each could be within its own limit, and there are many."""
     monkeypatch.setattr(memory, "MAX_HELD", 100_000)
-    judge = StreamJudge(level_of("0.15.1"))
+    judge = StreamJudge("0.15.1")
     link = b"REDQ" + struct.pack("<3I IBBIII I", 2, 2, 22, 0, 1, 0, 1, 0, 18, 1)
     for _ in range(3):  # what ends or becomes whole counts no longer
         ended = judge.connection("ended")

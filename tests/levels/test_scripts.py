@@ -27,7 +27,7 @@ SIZES = [(40, 30), (24, 36)]
 def run(level: str | Level, client: str, script: list[Step]) -> Wire:
     """Run a script with a client that reads all in the end."""
     guest = Guest(sizes=SIZES)
-    wire = Wire(guest, level if isinstance(level, Level) else level_of(level), CLIENTS[client])
+    wire = Wire(guest, level_of(level), CLIENTS[client])
     wire.connect()
     for step in script:
         do(wire, guest, step)
@@ -37,7 +37,7 @@ def run(level: str | Level, client: str, script: list[Step]) -> Wire:
 
 def findings(wire: Wire, level: str | Level) -> list[str]:
     """What the judge has to say of all that went over the wire, by the rules of a level."""
-    judge = StreamJudge(level if isinstance(level, Level) else level_of(level))
+    judge = StreamJudge(level)
     found = []
     lines = {id(line): judge.connection(f"{line.kind.name}:{line.number}") for line in wire.lines.values()}
     for line, from_client, data in wire.pieces:

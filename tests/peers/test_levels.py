@@ -9,7 +9,7 @@ from spiceemu.guest.display import Head
 from spiceemu.judge.connection import ConnectionJudge
 from spiceemu.judge.finding import Finding
 from spiceemu.judge.stream import StreamJudge
-from spiceemu.protocol.levels.level import LEVELS, level_of
+from spiceemu.protocol.levels.level import LEVELS
 from spiceemu.recordings.relay import Relay, RelayObserver, Target
 from spiceemu.serving.wiretap import Wire
 
@@ -125,7 +125,7 @@ class Judging(RelayObserver):
 
     def __init__(self, level: str) -> None:
         self.found: list[Finding] = []
-        self._judge = StreamJudge(level_of(level))
+        self._judge = StreamJudge(level)
         self._open: dict[int, ConnectionJudge] = {}
 
     def opened(self, connection: Wire) -> None:

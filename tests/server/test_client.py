@@ -30,7 +30,7 @@ from spiceemu.protocol.messages.message import Message
 from spiceemu.serving.member import Member
 from spiceemu.serving.options import MAX_EVENTS, MAX_MESSAGES
 from spiceemu.serving.wiretap import WireTap
-from spiceemu.sessions.log import MessageLog, event_log
+from spiceemu.sessions.log import EVENT_COST, MessageLog, event_log
 
 from ..channels.far_side import Wake, linked
 from .probe import PATIENCE, Probe, serving
@@ -202,7 +202,19 @@ async def test_only_the_latest_events_are_kept(client: Client) -> None:
     assert await short.next_event() == KeyDown(2)
 
 
-async def test_no_event_need_be_kept(client: Client) -> None:
+def test_what_cannot_be_weighed_leaves_a_log_as_it_was() -> None:
+    kept = MessageLog(2)
+    channel = InputsChannel(linked(ChannelType.INPUTS), Wake(), locks=0)
+    with pytest.raises(InvalidValue):
+        kept.received(channel, inputs.KeyDown(1 << 40))  # has no form on the wire
+    assert not kept.log.entries
+    for code in (1, 2, 3):
+        kept.received(channel, inputs.KeyDown(code))
+    assert [each.message for each in kept.log.entries] == [inputs.KeyDown(2), inputs.KeyDown(3)]
+    assert (kept.log.dropped, kept.log.cost) == (1, 2 * (EVENT_COST + 4))
+
+
+async def test_no_event_need_be_kept() -> None:
     short = client_of(FakeSession(), 0)
     short._member.post(KeyDown(1))
     assert (list(short.events), short.dropped_events) == ([], 1)

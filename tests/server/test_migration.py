@@ -15,7 +15,6 @@ from spiceemu.channels.display import DisplayChannel
 from spiceemu.channels.migration import MAX_PARKED
 from spiceemu.channels.pixmap_cache import ENTRY, MAX_ENTRIES
 from spiceemu.channels.table import CHANNELS
-from spiceemu.channels.tap import MessageTap
 from spiceemu.desktop.demo import client_info
 from spiceemu.errors import (
     HangUp,
@@ -53,6 +52,7 @@ from spiceemu.sessions.tables import Tables
 
 from .follower import ALL, CURSOR, DISPLAY, INPUTS, MAIN, Follower
 from .probe import CACHE_SIZE, PATIENCE, ProbeChannel, serving, turns, until
+from .raising import Raises
 
 SEMI, SEAMLESS, SWITCH_HOST = MigrationScheme.SEMI_SEAMLESS, MigrationScheme.SEAMLESS, MigrationScheme.SWITCH_HOST
 LEVELS = {SWITCH_HOST: "0.8", SEMI: "0.10", SEAMLESS: "0.15.1"}
@@ -877,27 +877,6 @@ async def test_what_a_snapshot_says_of_clients_is_checked() -> None:
 
 class Broken(Exception):
     """Something of ours that raises."""
-
-
-class Raises(MessageTap):
-    """A tap that raises at one kind of message: each time, or for as many as are told."""
-
-    def __init__(self, kind: type[Message], error: Exception, times: int = 1 << 30) -> None:
-        self.kind = kind
-        self.error = error
-        self.times = times
-
-    def sending(self, _channel: Any, message: Message) -> Iterable[Message]:
-        return self._seen(message)
-
-    def received(self, _channel: Any, message: Message) -> Iterable[Message]:
-        return self._seen(message)
-
-    def _seen(self, message: Message) -> Iterable[Message]:
-        if isinstance(message, self.kind) and self.times:
-            self.times -= 1
-            raise self.error
-        return (message,)
 
 
 def failures_of(server: SpiceServer) -> list[Exception]:

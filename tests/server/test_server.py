@@ -219,6 +219,10 @@ async def test_it_starts_once() -> None:
         ({"title": "\ud800"}, "a title is text that UTF-8 can hold"),
         ({"title": 5}, "a title is text that UTF-8 can hold"),
         ({"title": "x" * 70_000}, r"the title takes 70000 bytes, the limit is 65536 \(MAX_NAME\)"),
+        ({"title": 10**5000}, "a title is text that UTF-8 can hold, not that int"),  # repr() itself refuses it
+        ({"title": "\ud800" * 500}, r"can hold, not '(\\ud800){9}\\ud80\.\.\.$"),
+        ({"uuid": 10**5000}, "not that int"),
+        ({"compression": 10**5000}, "no compression is called that int"),
         ({"uuid": "x"}, r"a guest's uuid is a uuid\.UUID, not 'x'"),
         (
             {"displays": (640, 480)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ async def two_clients(server: SpiceServer) -> AsyncIterator[tuple[Probe, Probe]]
             yield first, second
 
 
-def break_message(monkeypatch: pytest.MonkeyPatch, _server: SpiceServer) -> None:
+def break_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message that raises while it is made, because its codec does."""
     whole = DrawEncoder.messages
 
@@ -70,48 +70,33 @@ def break_observer(_monkeypatch: pytest.MonkeyPatch, server: SpiceServer) -> Non
     server.guest.subscribe(on_key)
 
 
-async def press(_server: SpiceServer, probe: Probe) -> None:
-    probe.inputs.send(inputs.KeyDown(0x30))
-
-
-async def draw(server: SpiceServer, _probe: Probe) -> None:
-    server.displays[0].fill((0, 0, 8, 8), 0xBADBAD)
-
-
-Break = Callable[[pytest.MonkeyPatch, SpiceServer], None]
-Do = Callable[[SpiceServer, Probe], Awaitable[None]]
-
-KINDS = {
-    "handler": (break_handler, press, INPUTS),
-    "observer": (break_observer, press, INPUTS),
-}
+KINDS = {"handler": break_handler, "observer": break_observer}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_error_of_ours_is_told_everywhere_and_harms_nobody_else(
     kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    break_it, do, channel = KINDS[kind]
     server = SpiceServer(shared=True)
-    break_it(monkeypatch, server)
+    KINDS[kind](monkeypatch, server)
     async with server, two_clients(server) as (probe, other):
         client, beside = await server.wait_client(), await server.wait_client()
         assert client.session_id == probe.session_id
         waiting = [asyncio.ensure_future(client.expect(KeyDown(0x31), timeout=PATIENCE)) for _ in range(2)]
         await asyncio.sleep(0)
-        await do(server, probe)
+        probe.inputs.send(inputs.KeyDown(0x30))
         for each in waiting:
             with pytest.raises(Broken) as caught:
                 await each
         with pytest.raises(Broken):
             await client.synced()
         event = next(each for each in client.events if isinstance(each, ServerFailed))
-        assert event == ServerFailed(channel, 0)
+        assert event == ServerFailed(INPUTS, 0)
         assert event.error is caught.value
         assert "Broken: no such key" in event.text
         assert ("on_key" in event.text) is (kind == "observer")
         assert not [each for each in client.events if isinstance(each, Violation)]
-        await client.expect(ChannelClosed(channel))
+        await client.expect(ChannelClosed(INPUTS))
         assert client.connected
         assert not [each for each in caplog.records if each.name == "asyncio" and each.levelname == "ERROR"]
         (record,) = [each for each in caplog.records if each.exc_info and each.exc_info[1] is event.error]
@@ -127,7 +112,7 @@ async def test_a_message_that_raises_while_it_is_made(monkeypatch: pytest.Monkey
     async with server, Probe.of(server):
         client = await server.wait_client()
         await client.synced()
-        break_message(monkeypatch, server)
+        break_message(monkeypatch)
         waiting = asyncio.ensure_future(client.synced())
         await asyncio.sleep(0)
         server.displays[0].fill((0, 0, 8, 8), 0xBADBAD)
@@ -196,7 +181,6 @@ async def test_what_came_before_the_failure_is_found_before_it(monkeypatch: pyte
 
 async def test_who_waits_for_the_client_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async with SpiceServer() as server:
-        break_message(monkeypatch, server)
         monkeypatch.setattr(DrawEncoder, "picture", lambda *_: (_ for _ in ()).throw(Broken("no picture")))
         waiting = asyncio.ensure_future(server.wait_client())
         await asyncio.sleep(0)

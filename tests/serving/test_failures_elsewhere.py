@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from spiceemu import (
     Event,
     HangUp,
     LimitExceeded,
-    MessageTap,
     ServerFailed,
     SpiceServer,
     Violation,
@@ -29,25 +27,13 @@ from spiceemu.sessions.agent import AgentTalk
 from spiceemu.sessions.failures import MAX_FAILURES, Failure, keep
 
 from ..server.probe import Probe, until
+from ..server.raising import Raises
 
 CURSOR, DISPLAY, INPUTS, MAIN = ChannelType.CURSOR, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.MAIN
 
 
 class Broken(Exception):
     """What goes wrong in these tests."""
-
-
-class Raising(MessageTap):
-    """Raises for one kind of message of ours."""
-
-    def __init__(self, kind: type, error: Exception) -> None:
-        self.kind = kind
-        self.error = error
-
-    def sending(self, _channel: Any, message: Any) -> Iterable[Any]:
-        if isinstance(message, self.kind):
-            raise self.error
-        return (message,)
 
 
 def break_display(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +74,7 @@ async def test_what_failed_unasked_is_told_when_the_server_ends(monkeypatch: pyt
 
 async def test_a_client_whose_first_channel_fails_is_no_ghost() -> None:
     async with SpiceServer() as server:
-        server.add_tap(Raising(main.Init, Broken("no beginning")))
+        server.add_tap(Raises(main.Init, Broken("no beginning")))
         waiting = asyncio.ensure_future(server.wait_client(ready=False))
         with pytest.raises((ConnectionError, AssertionError)):
             async with Probe.of(server):
@@ -102,7 +88,7 @@ async def test_a_client_whose_first_channel_fails_is_no_ghost() -> None:
 
 async def test_a_failure_of_a_channel_that_does_not_begin_is_its_clients() -> None:
     async with SpiceServer() as server:
-        server.add_tap(Raising(cursor.Init, Broken("no cursor")))
+        server.add_tap(Raises(cursor.Init, Broken("no cursor")))
         async with Probe.of(server, channels=[DISPLAY, INPUTS]) as probe:
             client = await server.wait_client()
             with pytest.raises((ConnectionError, AssertionError)):
@@ -115,7 +101,7 @@ async def test_a_failure_of_a_channel_that_does_not_begin_is_its_clients() -> No
 
 async def test_a_tap_may_hang_up_at_the_first_message() -> None:
     async with SpiceServer() as server:
-        server.add_tap(Raising(cursor.Init, HangUp("no cursor here")))
+        server.add_tap(Raises(cursor.Init, HangUp("no cursor here")))
         async with Probe.of(server, channels=[DISPLAY, INPUTS]) as probe:
             client = await server.wait_client()
             with pytest.raises((ConnectionError, AssertionError)):

@@ -17,7 +17,6 @@ from spiceemu.errors import PermissionDenied
 from spiceemu.events import KeyDown
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.capabilities import ChannelType
-from spiceemu.protocol.levels.level import level_of
 from spiceemu.protocol.link.client import ClientLink
 from spiceemu.protocol.link.server import LINK_REPLY, ServerLink
 from spiceemu.protocol.link.steps import LinkStep
@@ -48,14 +47,10 @@ from ..server.probe import PATIENCE, Probe, ProbeChannel, serving, turns, until
 MOMENT = 0.05
 """Seconds that something is held back; and how long a test looks on where nothing shall come."""
 
-MOST_IN_KERNEL = 1 << 27
-"""More than the kernel holds for a connection."""
 
 ACCEPTED = [
     *(LinkStep.HEADER, LinkStep.MESSAGE, LinkStep.REPLY, LinkStep.MECHANISM, LinkStep.TICKET, LinkStep.LINKED),
 ]
-
-Stage = Callable[[WireTap], Any]
 
 
 class Notes(WireTap):
@@ -710,7 +705,7 @@ async def test_a_recorder_on_a_server() -> None:
     recording = read_recording(io.BytesIO(file.getvalue()))
     assert recording.complete
     assert len(recording.connections) == 4
-    judge = StreamJudge(level_of("0.15.1"))
+    judge = StreamJudge("0.15.1")
     findings = []
     for connection in recording.connections:
         judged = judge.connection(str(connection.number))

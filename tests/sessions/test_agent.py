@@ -12,14 +12,15 @@ from spiceemu import events
 from spiceemu.guest.agent import HANDLERS, Agent
 from spiceemu.guest.clipboard import Clipboard
 from spiceemu.guest.machine import Guest
-from spiceemu.guest.parts import PARTS, PartRow
-from spiceemu.protocol.agent.message import MESSAGES, AgentMessage, agent_message
+from spiceemu.guest.parts import PartRow, with_rows
+from spiceemu.protocol.agent.message import AgentMessage, agent_message
 from spiceemu.protocol.agent.stream import AgentReader, pieces_of
 from spiceemu.protocol.layout.fields import wire
 from spiceemu.protocol.levels.level import CURRENT
 from spiceemu.protocol.messages import main
 
 from ..levels.wire import CLIENTS, MAIN, Wire
+from ..protocol.inventing import inventing
 
 INVENTED = 99
 
@@ -28,15 +29,16 @@ INVENTED = 99
 def greeting() -> Iterator[type[Any]]:
     """An agent message that nobody knows, declared here and forgotten afterwards."""
 
-    @agent_message(INVENTED, None)
-    class Greeting(AgentMessage):
-        """Good day."""
+    with inventing():
 
-        number: int = wire(Int32ul)
-        text: bytes = wire(GreedyBytes)
+        @agent_message(INVENTED, None)
+        class Greeting(AgentMessage):
+            """Good day."""
 
-    yield Greeting
-    del MESSAGES[INVENTED]
+            number: int = wire(Int32ul)
+            text: bytes = wire(GreedyBytes)
+
+        yield Greeting
 
 
 def talking(guest: Guest) -> Wire:
@@ -49,7 +51,7 @@ def talking(guest: Guest) -> Wire:
 
 def guest_with(make: Any) -> Guest:
     """A guest whose agent is this one."""
-    return Guest(sizes=[(8, 8)], parts=[row if row.name != "agent" else PartRow("agent", make) for row in PARTS])
+    return Guest(sizes=[(8, 8)], parts=with_rows(PartRow("agent", make)))
 
 
 def answers(line: Wire) -> list[AgentMessage]:

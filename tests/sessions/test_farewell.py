@@ -10,17 +10,18 @@ from spiceemu.events import ChannelClosed, Event, ServerFailed
 from spiceemu.guest.machine import Guest
 from spiceemu.protocol.capabilities import ChannelType, MainCap
 from spiceemu.protocol.levels.level import CURRENT, MigrationScheme
-from spiceemu.protocol.messages import base, inputs
+from spiceemu.protocol.messages import inputs
 from spiceemu.sessions.destination import Destination
 from spiceemu.sessions.farewell import Verdict
 from spiceemu.sessions.migration import Departure, DepartureState
 from spiceemu.sessions.session import Session
 
-from ..channels.far_side import Wake, linked
+from ..channels.far_side import Conversation, Wake, linked
 
 MAIN, DISPLAY, INPUTS, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.INPUTS, ChannelType.CURSOR
 THERE = Destination("there", 5930)
 SEAMLESS = MigrationScheme.SEAMLESS
+KEY_DOWN = Conversation(INPUTS, mini=True).frame(inputs.KeyDown(0x1E))
 
 
 @pytest.fixture
@@ -54,19 +55,11 @@ def test_without_main_a_client_is_gone(session: Session) -> None:
 
 
 def test_keys_are_released_with_inputs_but_not_with_another_channel(session: Session) -> None:
-    session.receive(session.channels[INPUTS, 0], _said(inputs.KeyDown(0x1E)), 0.0)
+    session.receive(session.channels[INPUTS, 0], KEY_DOWN, 0.0)
     end(session, DISPLAY)
     assert session.guest.keyboard.held == {0x1E}
     end(session, INPUTS)
     assert not session.guest.keyboard.held
-
-
-def _said(*messages: base.Message) -> bytes:
-    return b"".join(
-        message.spec.ids["client"].to_bytes(2, "little") + len(body).to_bytes(4, "little") + body
-        for message in messages
-        for body in [message.build()]
-    )
 
 
 @pytest.mark.parametrize("scheme", [MigrationScheme.SWITCH_HOST, MigrationScheme.SEMI_SEAMLESS])
@@ -127,7 +120,7 @@ def test_a_session_releases_everything_whatever_raises(session: Session, monkeyp
     left = []
     monkeypatch.setattr(session.agent, "leave", lambda: left.append(True))
     session.guest.press_button(1, 1)
-    session.receive(session.channels[INPUTS, 0], _said(inputs.KeyDown(0x1E)), 0.0)
+    session.receive(session.channels[INPUTS, 0], KEY_DOWN, 0.0)
 
     def observe(_event: object) -> None:
         raise Broken("observer")
@@ -142,7 +135,7 @@ def test_a_channel_that_cannot_be_closed_is_forgotten(
     session: Session, told: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = session.channels[INPUTS, 0]
-    session.receive(channel, _said(inputs.KeyDown(0x1E)), 0.0)
+    session.receive(channel, KEY_DOWN, 0.0)
 
     def close() -> None:
         raise Broken("close")

@@ -91,9 +91,9 @@ def capabilities_of(channel_type: int, channels: Mapping[int, ChannelFacts] = CH
     return None if facts is None else facts.capabilities
 
 
-def channel_names(channel_type: int, words: Words, channels: Mapping[int, ChannelFacts] = CHANNELS) -> list[str]:
+def channel_names(channel_type: int, words: Words) -> list[str]:
     """Name the capabilities of one channel type.
 
     :returns: lowest number first; an unknown one is ``bit N``.
     """
-    return names_in(capabilities_of(channel_type, channels), words)
+    return names_in(capabilities_of(channel_type), words)

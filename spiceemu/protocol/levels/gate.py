@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from spiceemu.protocol.capabilities import PlaybackCap, RecordCap, is_channel_type, type_name
+from spiceemu.protocol.capabilities import PlaybackCap, RecordCap, channel_name
 from spiceemu.protocol.enums import AudioDataMode, BitmapFmt, SurfaceFlags, SurfaceFmt
 from spiceemu.protocol.layout.fields import Choice, PointerTo, is_record
 from spiceemu.protocol.levels.compat import Feature
@@ -107,8 +107,7 @@ class Gate:
 
     def channel(self, channel: ChannelId) -> Iterator[Breach]:
         """A channel that CHANNELS_LIST names: its type, and being one of several."""
-        kind = type_name(channel.type) if is_channel_type(channel.type) else channel.type
-        what = f"channel {kind}:{channel.id} in main.ChannelsList"
+        what = f"channel {channel_name(channel.type, channel.id)} in main.ChannelsList"
         facts = self.peer.level.facts.get(channel.type)
         if facts is None:
             yield Breach(what, reason="is of a type that no server has")
@@ -116,10 +115,6 @@ class Gate:
         yield from self.peer.lacks(what, Need(facts.feature))
         if channel.id:
             yield from self.peer.lacks(what, Need(facts.several))
-
-    def copy_bits(self, message: draw.CopyBits) -> Iterator[Breach]:
-        """COPY_BITS names a surface."""
-        return self.surface(message, message.base.surface_id)
 
     def stream_create(self, message: display.StreamCreate) -> Iterator[Breach]:
         """STREAM_CREATE: its surface, its codec."""
@@ -148,20 +143,8 @@ _Content: TypeAlias = Callable[[Gate, Any], Iterable[Breach]]
 
 _CONTENTS: dict[type[Message], _Content] = {
     main.ChannelsList: Gate.channels_list,
-    draw.CopyBits: Gate.copy_bits,
-    draw.DrawFill: Gate.drawing,
-    draw.DrawOpaque: Gate.drawing,
-    draw.DrawCopy: Gate.drawing,
-    draw.DrawBlend: Gate.drawing,
-    draw.DrawBlackness: Gate.drawing,
-    draw.DrawWhiteness: Gate.drawing,
-    draw.DrawInvers: Gate.drawing,
-    draw.DrawRop3: Gate.drawing,
-    draw.DrawStroke: Gate.drawing,
-    draw.DrawText: Gate.drawing,
-    draw.DrawTransparent: Gate.drawing,
+    **dict.fromkeys(draw.DRAWINGS, Gate.drawing),
     draw.DrawAlphaBlend: Gate.alpha_blend,
-    draw.DrawComposite: Gate.drawing,
     display.StreamCreate: Gate.stream_create,
     display.SurfaceCreate: Gate.surface_create,
     playback.Mode: Gate.sound_mode,

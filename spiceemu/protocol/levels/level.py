@@ -58,7 +58,7 @@ class Level:
         return isinstance(other, Level) and other.features == self.features and other.facts == self.facts
 
     def __hash__(self) -> int:
-        return int.__hash__(self.features)  # an enum's own takes its name
+        return hash(self.features)
 
     def has(self, feature: Feature) -> bool:
         """Whether it has all of a feature's bits."""

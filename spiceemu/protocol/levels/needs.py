@@ -183,8 +183,7 @@ class Peer:
 
     def takes_image(self, kind: int) -> bool:
         """Whether it takes pictures of an :class:`~spiceemu.protocol.enums.ImageType`."""
-        need = self.images.get(kind)
-        return need is not None and self.takes(need)
+        return not self.lacks_image(kind)
 
     def lacks_image(self, kind: int, where: str = "") -> list[Breach]:
         """Why it does not take pictures of a type.

@@ -21,7 +21,6 @@ from spiceemu.errors import (
     WrongState,
 )
 from spiceemu.protocol.capabilities import CommonCap, has_capability, to_words
-from spiceemu.protocol.limits import MAX_LINK_SIZE
 from spiceemu.protocol.link.layouts import (
     HEADER,
     HEADER_REST,
@@ -31,6 +30,7 @@ from spiceemu.protocol.link.layouts import (
     MAJOR,
     U32,
     agreed,
+    checked_size,
     pack_words,
     read_capabilities,
     take,
@@ -186,7 +186,7 @@ class ClientLink:
         if magic != MAGIC:
             raise InvalidMagic(f"link reply: magic is {magic!r} instead of {MAGIC!r}")
         self.server_version = (major, minor)
-        self._await(ClientLinkState.REPLY, _checked_reply_size(size))
+        self._await(ClientLinkState.REPLY, checked_size("link reply", size, LINK_REPLY.size))
 
     def _on_reply(self, piece: bytes) -> None:
         error, public_der, *counts_and_offset = LINK_REPLY.unpack_from(piece)
@@ -224,7 +224,7 @@ class ClientLink:
         self.state = ClientLinkState.LINKED
 
     def _on_refusal_header(self, piece: bytes) -> None:
-        self._await(ClientLinkState.REFUSAL, _checked_reply_size(HEADER_REST.unpack(piece)[2]))
+        self._await(ClientLinkState.REFUSAL, checked_size("link reply", HEADER_REST.unpack(piece)[2], LINK_REPLY.size))
 
     def _on_refusal(self, piece: bytes) -> None:
         raise self._refused(U32.unpack_from(piece)[0], "second reply")
@@ -245,9 +245,3 @@ _HANDLERS: dict[ClientLinkState, Callable[[ClientLink, bytes], None]] = {
     ClientLinkState.REFUSAL_HEADER: ClientLink._on_refusal_header,
     ClientLinkState.REFUSAL: ClientLink._on_refusal,
 }
-
-
-def _checked_reply_size(size: int) -> int:
-    if not LINK_REPLY.size <= size <= MAX_LINK_SIZE:
-        raise InvalidData(f"link reply: size {size} is not within {LINK_REPLY.size} and MAX_LINK_SIZE {MAX_LINK_SIZE}")
-    return size

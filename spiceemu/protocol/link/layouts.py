@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from spiceemu.errors import InvalidData
 from spiceemu.protocol.capabilities import has_capability
-from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS
+from spiceemu.protocol.limits import MAX_CAPABILITY_WORDS, MAX_LINK_SIZE
 from spiceemu.protocol.link.ticket import PUBLIC_KEY_SIZE
 
 if TYPE_CHECKING:
@@ -61,6 +61,19 @@ def take(source: memoryview, buffer: bytearray, size: int) -> memoryview:
 def pack_words(words: Words) -> bytes:
     """Return capability words as they travel."""
     return Struct(f"<{len(words)}I").pack(*words)
+
+
+def checked_size(where: str, size: int, least: int) -> int:
+    """The size of what follows a header.
+
+    :param where: name of what follows, for errors.
+    :param least: the size of its fixed part.
+    :returns: the size.
+    :raises InvalidData: it is below ``least`` or over ``MAX_LINK_SIZE``.
+    """
+    if not least <= size <= MAX_LINK_SIZE:
+        raise InvalidData(f"{where}: size {size} is not within {least} and MAX_LINK_SIZE {MAX_LINK_SIZE}")
+    return size
 
 
 def read_capabilities(

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spiceemu.errors import InvalidData, InvalidMagic, LimitExceeded, LinkError, VersionMismatch
-from spiceemu.protocol.capabilities import CommonCap, has_capability
-from spiceemu.protocol.limits import MAX_LINK_SIZE
+from spiceemu.errors import InvalidMagic, LimitExceeded, LinkError, VersionMismatch
+from spiceemu.protocol.capabilities import CommonCap, channel_name, has_capability
 from spiceemu.protocol.link.layouts import (
     HEADER_REST,
     LINK_MESSAGE,
@@ -30,6 +29,7 @@ from spiceemu.protocol.link.layouts import (
     MAJOR,
     U32,
     agreed,
+    checked_size,
     read_capabilities,
 )
 from spiceemu.protocol.link.sides import MAX_UNDECIDED, SECRETS, WAITS, LinkField, Side
@@ -95,6 +95,13 @@ class LinkObserver:
         self._accepted = False  # by SASL; whether with a layer is seen by what follows, and assumed till then
         self._layered: bool | None = None
         self._over = False  # no link will come of this
+
+    @property
+    def channel(self) -> str:
+        """The channel that the client asks for, such as ``display:0``; empty before it is known."""
+        if self.channel_type is None or self.channel_id is None:
+            return ""
+        return channel_name(self.channel_type, self.channel_id)
 
     @property
     def mini_header(self) -> bool:
@@ -254,7 +261,7 @@ class LinkObserver:
         self.client_version = (major, minor)
         if major != MAJOR:
             raise VersionMismatch(f"link: the client's major version is {major} instead of {MAJOR}")
-        side.expect(LinkField.MESSAGE, _checked(size, LINK_MESSAGE.size, "link message"))
+        side.expect(LinkField.MESSAGE, checked_size("link message", size, LINK_MESSAGE.size))
 
     def _on_message(self, side: Side, piece: bytes) -> None:
         self.connection_id, self.channel_type, self.channel_id, *lists = LINK_MESSAGE.unpack_from(piece)
@@ -288,7 +295,7 @@ class LinkObserver:
     def _on_server_header(self, side: Side, piece: bytes) -> None:
         major, minor, size = HEADER_REST.unpack(piece)
         self.server_version = (major, minor)
-        side.expect(LinkField.REPLY, _checked(size, LINK_REPLY.size, "link reply"))
+        side.expect(LinkField.REPLY, checked_size("link reply", size, LINK_REPLY.size))
 
     def _on_reply(self, side: Side, piece: bytes) -> None:
         self.error, _, *lists = LINK_REPLY.unpack_from(piece)
@@ -380,12 +387,6 @@ _SERVER: dict[LinkField, Callable[[LinkObserver, Side, bytes], None]] = {
     LinkField.TEXT: LinkObserver._on_text,
     LinkField.RESULT: LinkObserver._on_result,
 }
-
-
-def _checked(size: int, least: int, where: str) -> int:
-    if not least <= size <= MAX_LINK_SIZE:
-        raise InvalidData(f"{where}: size {size} is not within {least} and MAX_LINK_SIZE {MAX_LINK_SIZE}")
-    return size
 
 
 def _bounded(piece: bytes, limit: int, what: str, limit_name: str) -> int:

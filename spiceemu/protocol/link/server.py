@@ -35,7 +35,7 @@ from spiceemu.errors import (
 )
 from spiceemu.protocol.capabilities import CommonCap, has_capability
 from spiceemu.protocol.levels.level import CURRENT
-from spiceemu.protocol.limits import LINK_TIMEOUT, MAX_LINK_SIZE
+from spiceemu.protocol.limits import LINK_TIMEOUT
 from spiceemu.protocol.link.layouts import (
     HEADER,
     HEADER_REST,
@@ -46,6 +46,7 @@ from spiceemu.protocol.link.layouts import (
     U32,
     WORD_SIZE,
     agreed,
+    checked_size,
     pack_words,
     read_capabilities,
     take,
@@ -303,10 +304,8 @@ class ServerLink:
                 raise error
             self._close(error)
             return
-        if not LINK_MESSAGE.size <= size <= MAX_LINK_SIZE:
-            raise InvalidData(f"link: size {size} is not within {LINK_MESSAGE.size} and MAX_LINK_SIZE {MAX_LINK_SIZE}")
+        self._await(LinkState.MESSAGE, checked_size("link", size, LINK_MESSAGE.size))
         self._version = (major, minor)
-        self._await(LinkState.MESSAGE, size)
 
     def _on_message(self, piece: bytes) -> None:
         connection_id, channel_type, channel_id, *counts_and_offset = LINK_MESSAGE.unpack_from(piece)

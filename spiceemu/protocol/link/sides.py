@@ -61,8 +61,7 @@ class Side:
     def __init__(self, name: str) -> None:
         self.name = name
         self.field = LinkField.MAGIC
-        self.size = len(MAGIC)
-        self.missing = self.size
+        self.missing = len(MAGIC)
         self.taken = 0
         """Bytes of the fields before this one, and of this one so far."""
         self.piece = bytearray()
@@ -75,7 +74,7 @@ class Side:
     def expect(self, field: LinkField, size: int = 0) -> None:
         """Go on to a field of so many bytes."""
         self.field = field
-        self.size = self.missing = size
+        self.missing = size
 
     def remember(self, data: bytes) -> None:
         """Keep what arrives while it cannot be told how to read it, as far as there is room."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from spiceemu.protocol.capabilities import ChannelType
 from spiceemu.protocol.link.observer import LinkObserver
 
 if TYPE_CHECKING:
@@ -72,11 +71,7 @@ class LinkSteps:
     @property
     def channel(self) -> str:
         """The channel that the client asks for, such as ``display:0``; empty before it is known."""
-        kind = self._link.channel_type
-        if kind is None:
-            return ""
-        known = {each.value: each.name.lower() for each in ChannelType}
-        return f"{known.get(kind, kind)}:{self._link.channel_id}"
+        return self._link.channel
 
     def client_data(self, data: bytes) -> list[LinkStep]:
         """Take bytes of the client; return the steps that they complete."""

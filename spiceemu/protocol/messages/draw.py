@@ -245,3 +245,22 @@ class DrawComposite(Message):
 
     base: DisplayBase = wire(DisplayBase)
     data: Composite = wire(Composite)
+
+
+DRAWINGS: tuple[type[Message], ...] = (
+    CopyBits,
+    DrawFill,
+    DrawOpaque,
+    DrawCopy,
+    DrawBlend,
+    DrawBlackness,
+    DrawWhiteness,
+    DrawInvers,
+    DrawRop3,
+    DrawStroke,
+    DrawText,
+    DrawTransparent,
+    DrawAlphaBlend,
+    DrawComposite,
+)
+"""All that draw on a surface, and have a ``base`` that says where."""
