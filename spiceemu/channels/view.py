@@ -111,9 +111,12 @@ class View:
 
     def has_source(self, operation: Operation) -> bool:
         """Whether all that an operation reads is to be seen; of a copy within a surface both ends must be."""
-        if self.is_whole or operation.source is None:
+        if self.is_whole:
             return True
-        surface_id, area = operation.source
+        source = operation.source
+        if source is None:
+            return True
+        surface_id, area = source
         if not self.has(surface_id):
             return False
         if surface_id == operation.surface_id:

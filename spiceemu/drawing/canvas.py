@@ -113,8 +113,9 @@ class Canvas:
             raise InvalidValue(f"{self.name} cannot paint a {type(operation).__name__}")
         surface = self.surface(operation.surface_id)
         limits = surface.bounds
-        if operation.source is not None:
-            source_id, area = operation.source
+        source = operation.source
+        if source is not None:
+            source_id, area = source
             readable = area.intersection(self.surface(source_id).bounds)
             limits = limits.intersection(readable.translate(operation.box.x - area.x, operation.box.y - area.y))
         cut = operation.within(limits)

@@ -15,7 +15,7 @@ not drawn but happens to surfaces, their coming and going, is news of the displa
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from spiceemu.drawing.geometry import Rect
 from spiceemu.drawing.pictures import PIXEL_SIZE
@@ -73,7 +73,11 @@ class Operation:
         if surface_id != self.surface_id:
             return self
         clip = tuple(part.translate(dx, dy) for part in self.clip)
-        return replace(self, box=self.box.translate(dx, dy), clip=clip)
+        return replace(self, box=self.box.translate(dx, dy), clip=clip, **self._places_moved(dx, dy))
+
+    def _places_moved(self, _dx: int, _dy: int) -> dict[str, Any]:
+        """The fields beside box and clip that are places on its surface, moved with these."""
+        return {}
 
     def _part(self, box: Rect) -> Self:
         """The same with a box inside its own."""
@@ -118,12 +122,8 @@ class CopyRect(Operation):
         """The place on the same surface."""
         return self.surface_id, Rect(self.source_x, self.source_y, self.box.width, self.box.height)
 
-    def moved(self, surface_id: int, dx: int, dy: int) -> Self:
-        """The same, where the surface's places are counted from another corner: the source as well."""
-        moved = Operation.moved(self, surface_id, dx, dy)
-        if moved is self:
-            return self
-        return replace(moved, source_x=self.source_x + dx, source_y=self.source_y + dy)
+    def _places_moved(self, dx: int, dy: int) -> dict[str, Any]:
+        return {"source_x": self.source_x + dx, "source_y": self.source_y + dy}
 
     def _part(self, box: Rect) -> Self:
         dx, dy = box.x - self.box.x, box.y - self.box.y
@@ -193,12 +193,8 @@ class WriteText(Operation):
         box = Rect(x, y, len(text) * font.width, font.height)
         return cls(surface_id, box, x, y, text, font, color, background)
 
-    def moved(self, surface_id: int, dx: int, dy: int) -> Self:
-        """The same, where the surface's places are counted from another corner."""
-        if surface_id != self.surface_id:
-            return self
-        box, clip = self.box.translate(dx, dy), tuple(part.translate(dx, dy) for part in self.clip)
-        return replace(self, box=box, clip=clip, x=self.x + dx, y=self.y + dy)
+    def _places_moved(self, dx: int, dy: int) -> dict[str, Any]:
+        return {"x": self.x + dx, "y": self.y + dy}
 
     def _part(self, box: Rect) -> Self:
         first = max(0, (box.x - self.x) // self.font.width)

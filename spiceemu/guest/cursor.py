@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from spiceemu.drawing.geometry import as_point
 from spiceemu.drawing.given import as_bytes, as_kind, as_whole
 from spiceemu.errors import InvalidValue
-from spiceemu.guest.observers import Observers
+from spiceemu.guest.observers import Observers, call_all
 from spiceemu.protocol.enums import CursorType
 
 if TYPE_CHECKING:
@@ -282,12 +282,7 @@ class GuestCursor:
         )
 
     def _become(self, shape: CursorShape | None, x: int, y: int, *, visible: bool) -> None:
-        self.set_shape(shape)
-        self.move(x, y)
-        if visible:
-            self.show()
-        else:
-            self.hide()
+        call_all([partial(self.set_shape, shape), partial(self.move, x, y), self.show if visible else self.hide])
 
     def set_shape(self, shape: CursorShape | None) -> None:
         """Give the cursor a picture, or none.

@@ -24,10 +24,11 @@ from spiceemu.drawing.surface import MAX_AREA, MAX_HEIGHT, MAX_WIDTH, check_size
 from spiceemu.drawing.text import Font, load_font
 from spiceemu.errors import InvalidValue
 from spiceemu.guest.changes import DisplayChange, MonitorsChanged, SurfaceCreated, SurfaceDestroyed
-from spiceemu.guest.observers import Observers
+from spiceemu.guest.limits import DEFAULT_SIZE
+from spiceemu.guest.observers import Observers, call_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from spiceemu.drawing.canvas import Painters
     from spiceemu.drawing.surface import Surface
@@ -112,7 +113,11 @@ class Display:
     """
 
     def __init__(
-        self, display_id: int = 0, width: int = 1024, height: int = 768, painters: Painters = PAINTERS
+        self,
+        display_id: int = 0,
+        width: int = DEFAULT_SIZE[0],
+        height: int = DEFAULT_SIZE[1],
+        painters: Painters = PAINTERS,
     ) -> None:
         self.id = display_id
         self.canvas = Canvas(f"display {display_id}", painters)
@@ -244,6 +249,7 @@ class Display:
         surface_id = next((number for number in range(1, MAX_SURFACE_ID + 1) if number not in self.surfaces), None)
         if surface_id is None:
             raise InvalidValue(f"a display has at most {MAX_SURFACE_ID} offscreen surfaces")
+        check_size(width, height)
         self._create(surface_id, width, height, has_alpha=has_alpha)
         return surface_id
 
@@ -273,8 +279,20 @@ class Display:
         width, height = size_for(heads)
         if heads == self.heads:
             return
+        check_size(width, height)
+        call_all(self._laying_out(heads, width, height))
+
+    def _laying_out(self, heads: list[Head], width: int, height: int) -> Iterator[Callable[[], object]]:
+        """The steps of :meth:`set_heads`: all are done, whatever an observer raises in one of them."""
         if (width, height) != (self.width, self.height):
-            self._replace_primary(width, height)
+            kept = self.primary.bounds.intersection(Rect(0, 0, width, height))
+            pixels = self.primary.read(kept)
+            yield partial(self._destroy, PRIMARY)
+            yield partial(self._create, PRIMARY, width, height)
+            yield partial(self.draw, Blit(PRIMARY, kept, pixels))
+        yield partial(self._have, heads)
+
+    def _have(self, heads: list[Head]) -> None:
         self.heads = heads
         self._observers.tell(MonitorsChanged())
 
@@ -322,21 +340,24 @@ class Display:
         Observers are told, in this order: SurfaceDestroyed of each surface that is gone or has changed its size; for
         each that is there now, SurfaceCreated if it is new and Blit of it all if its pixels are; MonitorsChanged.
         """
+        call_all(self._becoming(surfaces, heads))
+
+    def _becoming(self, surfaces: Mapping[int, Picture], heads: Sequence[Head]) -> Iterator[Callable[[], object]]:
+        """The steps of :meth:`_become`, as those of :meth:`_laying_out`."""
         for surface in tuple(self.surfaces.values()):
             picture = surfaces.get(surface.id)
             if picture is None or not surface.is_like(picture):
-                self._destroy(surface.id)
+                yield partial(self._destroy, surface.id)
         replaced = PRIMARY not in self.surfaces
         for surface_id, picture in surfaces.items():
             target = self.surfaces.get(surface_id)
             if target is None:
-                target = self._add(surface_id, picture.width, picture.height, has_alpha=picture.has_alpha)
+                yield partial(self._add, surface_id, picture.width, picture.height, has_alpha=picture.has_alpha)
             elif target.pixels == picture.pixels:
                 continue
-            self.draw(Blit(surface_id, target.bounds, picture.pixels))
+            yield partial(self.draw, Blit(surface_id, Rect(0, 0, picture.width, picture.height), picture.pixels))
         if replaced or heads != self.heads:
-            self.heads = list(heads)
-            self._observers.tell(MonitorsChanged())
+            yield partial(self._have, list(heads))
 
     def screenshot(self) -> Screenshot:
         """Return what the primary surface shows now."""
@@ -344,23 +365,14 @@ class Display:
         pixels[3::PIXEL_SIZE] = bytes(self.width * self.height)
         return Screenshot(self.width, self.height, bytes(pixels), has_alpha=False)
 
-    def _replace_primary(self, width: int, height: int) -> None:
-        check_size(width, height)
-        kept = self.primary.bounds.intersection(Rect(0, 0, width, height))
-        pixels = self.primary.read(kept)
-        self._destroy(PRIMARY)
-        self._create(PRIMARY, width, height)
-        self.draw(Blit(PRIMARY, kept, pixels))
-
     def _create(self, surface_id: int, width: int, height: int, *, has_alpha: bool = False) -> None:
-        made = self._add(surface_id, width, height, has_alpha=has_alpha)
         # The far side's new surface may hold anything, so the black is drawn as well.
-        self.draw(FillRect(surface_id, made.bounds, BLACK))
+        black = FillRect(surface_id, Rect(0, 0, width, height), BLACK)
+        call_all([partial(self._add, surface_id, width, height, has_alpha=has_alpha), partial(self.draw, black)])
 
-    def _add(self, surface_id: int, width: int, height: int, *, has_alpha: bool) -> Surface:
-        made = self.canvas.create(surface_id, width, height, has_alpha=has_alpha)
+    def _add(self, surface_id: int, width: int, height: int, *, has_alpha: bool) -> None:
+        self.canvas.create(surface_id, width, height, has_alpha=has_alpha)
         self._observers.tell(SurfaceCreated(surface_id, width, height, has_alpha))
-        return made
 
     def _destroy(self, surface_id: int) -> None:
         self.canvas.destroy(surface_id)

@@ -94,6 +94,9 @@ class Displays(Sequence[Display]):
 
     def _change(self, display: Display, change: Callable[[], None]) -> None:
         before = display.heads
-        change()
-        if display.heads != before:
-            self._observers.tell(DisplayResized(display.id, display.width, display.height))
+
+        def tell() -> None:
+            if display.heads != before:
+                self._observers.tell(DisplayResized(display.id, display.width, display.height))
+
+        call_all([change, tell])

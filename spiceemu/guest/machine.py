@@ -16,6 +16,7 @@ from spiceemu.guest.cursor import GuestCursor
 from spiceemu.guest.display import Head
 from spiceemu.guest.displays import DisplayResized, Displays
 from spiceemu.guest.keyboard import Keyboard, KeyEvent, LocksChanged
+from spiceemu.guest.limits import DEFAULT_SIZE
 from spiceemu.guest.observers import Observers, call_all
 from spiceemu.guest.parts import PARTS, Made, Part, PartRow
 from spiceemu.guest.pointer import Pointer, PointerEvent
@@ -49,7 +50,7 @@ class Guest:
     def __init__(
         self,
         *,
-        sizes: Iterable[tuple[int, int]] = ((1024, 768),),
+        sizes: Iterable[tuple[int, int]] = (DEFAULT_SIZE,),
         name: str = "spiceemu",
         uuid: UUID | None = None,
         agent: bool = True,
@@ -97,13 +98,14 @@ class Guest:
 
     def move_pointer(self, dx: int, dy: int, buttons: int) -> None:
         """Move the pointer by so many pixels (server mouse mode); the cursor goes with it."""
-        self._told(self.pointer.move(dx, dy, buttons))
-        self.cursor.move(self.pointer.x, self.pointer.y)
+        self._lead_cursor(self.pointer.move(dx, dy, buttons))
 
     def place_pointer(self, x: int, y: int, buttons: int, display_id: int) -> None:
         """Put the pointer somewhere (client mouse mode)."""
-        self._told(self.pointer.place(x, y, buttons, display_id))
-        self.cursor.move(self.pointer.x, self.pointer.y)
+        self._lead_cursor(self.pointer.place(x, y, buttons, display_id))
+
+    def _lead_cursor(self, moved: list[PointerEvent]) -> None:
+        call_all([partial(self._told, moved), partial(self.cursor.move, self.pointer.x, self.pointer.y)])
 
     def press_button(self, button: int, buttons: int) -> None:
         """A mouse button goes down."""

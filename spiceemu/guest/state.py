@@ -58,20 +58,16 @@ def check(guest: Guest, state: Any) -> Callable[[], None]:
     :returns: what makes the guest the same.
     :raises InvalidValue: naming what cannot be.
     """
-    return partial(call_all, _checked(guest, Plain(state)))
+    given = Plain(state)
+    name, uuid = given.field("name").text(MAX_NAME), _read_uuid(given.field("uuid"))
+    _check_names(guest, given)
+    steps = [part.load(given.field(key)) for key, part in guest.parts.items() if part is not None]
+    return partial(call_all, [partial(_rename, guest, name, uuid), *steps])
 
 
-def named(part: str) -> str:
+def _named(part: str) -> str:
     """A part's name in a sentence: an agent, a keyboard, displays."""
     return part if part.endswith("s") else f"{'an' if part[:1] in 'aeiou' else 'a'} {part}"
-
-
-def _checked(guest: Guest, state: Plain) -> list[Callable[[], None]]:
-    """What makes the guest the same, step by step."""
-    name, uuid = state.field("name").text(MAX_NAME), _read_uuid(state.field("uuid"))
-    _check_names(guest, state)
-    steps = [part.load(state.field(key)) for key, part in guest.parts.items() if part is not None]
-    return [partial(_rename, guest, name, uuid), *steps]
 
 
 def _check_names(guest: Guest, state: Plain) -> None:
@@ -81,7 +77,7 @@ def _check_names(guest: Guest, state: Plain) -> None:
             raise InvalidValue(f"{name!s:.40}: the guest has no {name!s:.40}")
     for name, part in guest.parts.items():
         if part is not None and state.field(name).value is None:
-            raise state.field(name).wrong(f"the guest has {named(name)}, the state has none")
+            raise state.field(name).wrong(f"the guest has {_named(name)}, the state has none")
 
 
 def _rename(guest: Guest, name: str, uuid: UUID) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -230,6 +232,62 @@ def test_an_observer_that_raises_does_not_leave_half_a_guest() -> None:
     assert heard == [DisplayResized(0, 20, 10), DisplayResized(1, 20, 10), LocksChanged(4)]
     assert caught.value.args == (str(heard[0]),)
     assert len(caught.value.__notes__) == len(heard)
+
+
+def test_an_observer_of_displays_and_cursor_that_raises_does_not_leave_half_a_guest() -> None:
+    source, target = busy(), Guest(sizes=SIZES)
+    source.set_heads(0, [Head(3, 0, 0, 20, 10)])
+    source.cursor.set_shape(HAND)
+    source.cursor.move(-3, 7)
+    source.cursor.hide()
+    heard: list[GuestEvent] = []
+    target.subscribe(heard.append)
+
+    def fail(change: object) -> None:
+        raise KeyError(str(change))
+
+    target.displays[0].subscribe(fail)
+    target.cursor.subscribe(fail)
+    with pytest.raises(KeyError) as caught:
+        load(target, save(source))
+    assert caught.value.args == (str(SurfaceDestroyed(0)),)
+    assert save(target) == save(source)
+    assert DisplayResized(0, 20, 10) in heard
+
+
+def test_a_display_is_whole_whatever_its_observers_do() -> None:
+    guest, other = Guest(sizes=[(30, 20)]), Guest(sizes=[(30, 20)])
+
+    def fail(change: object) -> None:
+        raise KeyError(str(change))
+
+    guest.displays[0].subscribe(fail)
+    for each in (guest, other):
+        calls = [
+            partial(each.displays[0].fill, (0, 0, 5, 5), "red"),
+            partial(each.displays[0].create_surface, 4, 4),
+            partial(each.set_heads, 0, [Head(0, 0, 0, 8, 40)]),
+            partial(each.displays[0].resize, 50, 10),
+        ]
+        for call in calls:
+            with pytest.raises(KeyError) if each is guest else nullcontext():
+                call()
+    assert save(guest)["displays"] == save(other)["displays"]
+
+
+def test_the_cursor_goes_with_the_pointer_whatever_observers_do() -> None:
+    guest = Guest(sizes=[(30, 20)])
+
+    def fail(event: object) -> None:
+        raise KeyError(str(event))
+
+    guest.subscribe(fail)
+    with pytest.raises(KeyError):
+        guest.move_pointer(5, 6, 0)
+    assert (guest.cursor.x, guest.cursor.y) == (5, 6)
+    with pytest.raises(KeyError):
+        guest.place_pointer(9, 8, 0, 0)
+    assert (guest.cursor.x, guest.cursor.y) == (9, 8)
 
 
 def test_a_guest_with_more_displays_keeps_the_others() -> None:
