@@ -40,6 +40,9 @@ A fake SPICE server, and tools to look at real ones.
   probe   tell which version a server behaves like
 """
 
+EXIT_INTERRUPTED = 130
+"""As shells tell of who was ended by Ctrl-C: of a command that was not there yet to do better."""
+
 COMMANDS = ("compat", "record", "lint", "probe")
 """The commands besides ``serve``; each is a module of this package with a function ``run(arguments)``."""
 
@@ -65,8 +68,11 @@ def execute(arguments: Sequence[str] | None, load: Callable[..., Any]) -> None:
 
     :param load: :meth:`spiceemu.cli.startup.Startup.load`.
     """
-    with explained:
-        _execute(load, *((sys.argv[1:] if arguments is None else arguments) or ("--help",)))
+    try:
+        with explained:
+            _execute(load, *((sys.argv[1:] if arguments is None else arguments) or ("--help",)))
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
 
 
 def _execute(load: Callable[..., Any], command: str, *rest: str) -> None:

@@ -14,6 +14,7 @@ from spiceemu._version import __version__
 from spiceemu.cli.exits import EXIT_CERTIFICATE, EXIT_FILE, EXIT_USAGE, explained, put_error, say, stop, tell
 from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.passwords import password_variable, read_password
+from spiceemu.cli.signals import HeldSignals
 from spiceemu.errors import InvalidValue
 from spiceemu.protocol.link.ticket import process_key
 from spiceemu.server import SpiceServer
@@ -249,7 +250,8 @@ def _throwaway_tls(options: Options, leftovers: ExitStack) -> Certified:
 
     reached_at = gethostname() if options.host in listeners.WILDCARDS else options.host
     folder = leftovers.enter_context(TemporaryDirectory(prefix="spiceemu-"))
-    made = throwaway_certificate(folder, tuple(dict.fromkeys((*LOOPBACK_HOSTS, reached_at))))
+    with HeldSignals():  # it loads modules
+        made = throwaway_certificate(folder, tuple(dict.fromkeys((*LOOPBACK_HOSTS, reached_at))))
     context = server_context(made.certificate, made.key)
     made.key.unlink()
     ca_file = options.tls_ca_out or str(made.ca)

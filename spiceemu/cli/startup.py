@@ -54,7 +54,10 @@ class Startup:
         :param verb: its name in this package.
         :param tls: whether it needs ``ssl``.
         :returns: the module.
+        :raises KeyboardInterrupt: Ctrl-C, or a SIGTERM that does the same, came meanwhile.
         """
+        from spiceemu.cli.signals import HeldSignals
+
         _finish_typing()
         hide_ssl = not tls and "asyncio" not in sys.modules and "ssl" not in sys.modules
         if hide_ssl:
@@ -62,7 +65,8 @@ class Startup:
         try:
             from importlib import import_module
 
-            return import_module(f"spiceemu.cli.{verb}")
+            with HeldSignals():
+                return import_module(f"spiceemu.cli.{verb}")
         finally:
             if hide_ssl:
                 del sys.modules["ssl"]

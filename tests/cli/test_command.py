@@ -263,6 +263,33 @@ def test_a_signal_while_the_server_is_loaded() -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+SIGNALLED_WHILE_LOADING = """
+import importlib, os, signal, sys, weakref
+from spiceemu.cli import main
+
+class Lock: pass
+
+def load(name, real=importlib.import_module):
+    lock = Lock()
+    kept = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.{name}))  # as the import system has them
+    del lock
+    return real(name)
+
+importlib.import_module = load
+main({arguments!r})
+"""
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_while_modules_are_loaded_is_not_lost(name: str) -> None:
+    """Python drops what is raised in a callback of a weak reference, so no signal may raise there."""
+    for arguments, code in ((["serve", "--port", "0"], 0), (["compat"], -signal.SIGTERM if name == "SIGTERM" else 130)):
+        program = SIGNALLED_WHILE_LOADING.format(name=name, arguments=arguments)
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
+
+
 # Passwords
 
 
