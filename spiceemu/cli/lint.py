@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spiceemu.cli.arguments import Arguments, port
 from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_FILE, EXIT_USAGE, say, stop, tell
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
+from spiceemu.cli.signals import HeldSignals
 from spiceemu.errors import AddressUnavailable, InvalidValue, MalformedRecording
 from spiceemu.judge.stream import StreamJudge
 from spiceemu.protocol.levels.level import CURRENT, LEVELS, changed, level_of
@@ -205,6 +206,7 @@ def _relay(target: Target, port: int, report: Report) -> None:
     report.local = target.unix_path is not None
     relay = Relay(target, port=port, observer=_Judging(report))
     try:
-        asyncio.run(relay_until_stopped(relay, report.listens))
+        with HeldSignals() as held:
+            asyncio.run(relay_until_stopped(relay, held, report.listens))
     except AddressUnavailable as error:
         raise stop(EXIT_ADDRESS, f"{error}; --listen chooses another") from None

@@ -14,6 +14,7 @@ from spiceemu.cli.exits import EXIT_ADDRESS, EXIT_CERTIFICATE, EXIT_FILE, EXIT_U
 from spiceemu.cli.files import PRIVATE_MODE, make_private
 from spiceemu.cli.passwords import read_password
 from spiceemu.cli.relaying import prepare_for_signals, relay_until_stopped
+from spiceemu.cli.signals import HeldSignals
 from spiceemu.errors import AddressUnavailable, InvalidValue
 from spiceemu.recordings.recorder import Recorder
 from spiceemu.recordings.relay import Relay, Target, parse_target
@@ -94,7 +95,8 @@ def _run(options: argparse.Namespace) -> None:
                 target, host=options.host, port=options.listen, unix_path=options.unix, tls=tls, observer=recorder
             )
             try:
-                asyncio.run(_record(relay, recorder))
+                with HeldSignals() as held:
+                    asyncio.run(_record(relay, recorder, held))
             except AddressUnavailable as error:
                 os.unlink(options.file)  # noqa: PTH108 - nothing is in it, and the next try would find it in its way
                 raise stop(EXIT_ADDRESS, f"{error}; --host, --listen and --unix choose another") from None
@@ -105,8 +107,8 @@ def _run(options: argparse.Namespace) -> None:
         raise stop(EXIT_FILE, f"cannot write {options.file}: {error.strerror or error}") from None
 
 
-async def _record(relay: Relay, recorder: Recorder) -> None:
-    await relay_until_stopped(relay, lambda uri: tell(uri + "\n"), meanwhile=recorder.flush)
+async def _record(relay: Relay, recorder: Recorder, held: HeldSignals) -> None:
+    await relay_until_stopped(relay, held, lambda uri: tell(uri + "\n"), meanwhile=recorder.flush)
     recorder.end()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from spiceemu.cli.signals import HeldSignals
     from spiceemu.recordings.relay import Relay
 
 INTERVAL = 1.0
@@ -22,10 +23,11 @@ def prepare_for_signals() -> None:
 
 
 async def relay_until_stopped(
-    relay: Relay, listens: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None
+    relay: Relay, held: HeldSignals, listens: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None
 ) -> None:
     """Relay until Ctrl-C or SIGTERM.
 
+    :param held: released once they stop the relay.
     :param listens: told the address once clients would be answered.
     :param meanwhile: called every ``INTERVAL`` seconds and at the end.
     :raises AddressUnavailable: the relay cannot listen.
@@ -36,6 +38,7 @@ async def relay_until_stopped(
     for name in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # Windows, where Ctrl-C cancels what runs and SIGTERM ends the process
             loop.add_signal_handler(name, stopped.set)
+    held.release()
     async with relay:
         listens(relay.uri)
         failing = asyncio.ensure_future(relay.wait())

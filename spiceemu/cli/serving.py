@@ -83,19 +83,22 @@ def run(options: Options, sockets: list[socket.socket]) -> None:
                 features=options.features,
                 limits=Limits(events=KEPT_EVENTS if options.migrate_to else 0, messages=0),
             )
-        with suppress(asyncio.CancelledError):  # SIGTERM
-            asyncio.run(_serve(server, options, password, tls))
+        with suppress(asyncio.CancelledError), HeldSignals() as held:  # SIGTERM cancels
+            asyncio.run(_serve(server, options, password, tls, held))
 
 
 def _reached(options: Options, tls: Certified) -> Tls:
     return Tls(tls.context, options.tls_port or 0, subject=tls.subject or "", channels=options.tls_channels)
 
 
-async def _serve(server: SpiceServer, options: Options, password: bytes, tls: Certified | None) -> None:
+async def _serve(
+    server: SpiceServer, options: Options, password: bytes, tls: Certified | None, held: HeldSignals
+) -> None:
     task = asyncio.current_task()
     assert task is not None
     with suppress(NotImplementedError):  # Windows, where nothing can be done about SIGTERM
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    held.release()
     if options.verbosity >= TRACED_FROM:
         from spiceemu.sessions.trace import Trace
 

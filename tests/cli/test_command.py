@@ -290,6 +290,31 @@ def test_a_signal_while_modules_are_loaded_is_not_lost(name: str) -> None:
         assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
 
 
+SIGNALLED_BEFORE_THE_LOOP = """
+import asyncio, os, signal
+from spiceemu.cli import main
+
+def run(coroutine, real=asyncio.run):
+    os.kill(os.getpid(), signal.{name})
+    real(coroutine)
+
+asyncio.run = run
+main({arguments!r})
+"""
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_before_there_is_a_loop_ends_what_runs_in_it(name: str, tmp_path: Path) -> None:
+    relaying = (["record", "127.0.0.1:1", str(tmp_path / "file")], ["lint", "--level=0.15", "--relay", "127.0.0.1:1"])
+    for arguments in (["serve", "--port", "0"], *relaying):
+        program = SIGNALLED_BEFORE_THE_LOOP.format(name=name, arguments=arguments)
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT)
+        assert ended.returncode == 0
+        assert "Warning" not in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
 # Passwords
 
 
